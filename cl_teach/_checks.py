@@ -1,0 +1,119 @@
+"""Questions asked of every argument before any work is done. Each error names the argument, what it got, and what works."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def whole_number(name: str, value: object, at_least: int) -> int:
+    """``value`` as an int, or a clear error. Booleans and floats are refused: they are mistakes more often than numbers."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number (int), got {value!r} of type {type(value).__name__}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value}")
+    return value
+
+
+def real_number(name: str, value: object, at_least: float, below: float = math.inf) -> float:
+    """``value`` as a finite float in [at_least, below), or a clear error. Tensors of one element count as numbers."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        number = math.nan
+        if not isinstance(value, float):
+            raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}") from None
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
+    if not (math.isfinite(number) and at_least <= number < below):
+        limit = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"{name} must be a finite number, at least {at_least:g}{limit}, got {value!r}")
+    return number
+
+
+def strength(value: object) -> float:
+    """A penalty strength lambda: finite and not negative."""
+    return real_number("strength", value, at_least=0.0)
+
+
+def seed(value: object) -> int:
+    """A random seed: a whole number from 0 to 2**63 - 1."""
+    number = whole_number("seed", value, at_least=0)
+    if number >= 2**63:
+        raise ValueError(f"seed must be below 2**63, got {number}")
+    return number
+
+
+def one_of(name: str, value: object, choices: Sequence[str]) -> str:
+    """``value`` if it is one of ``choices``, or an error that lists them."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def images_and_labels(x: object, y: object) -> None:
+    """Whether ``x`` (N, ...) and ``y`` (N,) can be a data set: tensors, not empty, of one length, finite, whole labels."""
+    for name, value in (("x", x), ("y", y)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; torch.as_tensor({name}) makes one")
+    assert isinstance(x, Tensor) and isinstance(y, Tensor)
+    if y.ndim != 1:
+        raise ValueError(f"y must have shape (N,), one class label a sample, got shape {tuple(y.shape)}")
+    if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
+        raise TypeError(f"y must hold whole class labels (torch.int64), got {y.dtype}; y.long() makes them")
+    if x.ndim < 2:
+        raise ValueError(f"x must have shape (N, ...) with a row of features a sample, got shape {tuple(x.shape)}")
+    if len(x) != len(y):
+        raise ValueError(f"x and y must have the same length, got {len(x)} samples in x and {len(y)} labels in y")
+    if x.numel() == 0:
+        raise ValueError(f"x must hold at least one sample, got an empty data set of shape {tuple(x.shape)}")
+    if int(y.min()) < 0:
+        raise ValueError(f"y must hold class labels from 0 upwards, got {int(y.min())}")
+    if x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        raise ValueError(f"x must be finite, got NaN or infinity in {int((~torch.isfinite(x)).sum())} of its values")
+
+
+def trainable(model: object) -> dict[str, nn.Parameter]:
+    """The parameters of ``model`` that training moves, named as in ``named_parameters()``; frozen ones are left out."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError(
+            f"model has no trainable parameters ({type(model).__name__}, {len(list(model.parameters()))} frozen); "
+            "set requires_grad on those that may learn"
+        )
+    return parameters
+
+
+def same_parameters(name: str, known: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
+    """Whether what was consolidated (``known``) belongs to the model with these ``parameters``."""
+    missing = [n for n in known if n not in parameters]
+    strange = [n for n in parameters if n not in known]
+    other = [n for n in known if n in parameters and known[n].shape != parameters[n].shape]
+    if missing or strange or other:
+        details = [f"{n} had shape {tuple(known[n].shape)}, is now {tuple(parameters[n].shape)}" for n in other]
+        details += [f"{n} is not trainable here" for n in missing] + [f"{n} is unknown to it" for n in strange]
+        raise ValueError(
+            f"{name} was consolidated on another model: {'; '.join(details[:3])}. "
+            "Use it on that model or a copy of it, or make a new penalty"
+        )
+
+
+def device(name: str | torch.device | None = None) -> torch.device:
+    """The one device rule: the device asked for if this machine has it; without a wish, CUDA where there is one, else the CPU.
+
+    Raises ValueError if the device is not there.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        wanted = torch.device(name)
+        torch.empty(1, device=wanted).cpu()  # "meta" and devices without a driver fail here
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} is not there ({reason}); 'cpu' always works, None takes the best there is") from None
+    return wanted

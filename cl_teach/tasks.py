@@ -1,0 +1,344 @@
+"""Tasks: real data as whole tensors. MNIST comes with the package; rotating, permuting or splitting it makes a sequence.
+
+A task is two data sets, one to train on and one to test on, and the classes that its labels come from. What makes
+continual learning hard is not a task but the order: the data of the first are gone when the second comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import _checks
+
+_SHIPPED = Path(__file__).parent / "data" / "mnist"
+_MD5 = {  # of the decompressed files, as torchvision expects them in <root>/MNIST/raw
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A labelled data set held as two tensors.
+
+    Args:
+        x: inputs, shape (N, ...); floating point for images (here in [0, 1]), whole numbers for tokens.
+        y: class labels 0, 1, ..., shape (N,), any whole-number type; kept as int64.
+
+    Raises:
+        TypeError: ``x`` or ``y`` is no tensor, or ``y`` holds floats.
+        ValueError: empty, of different lengths, negative labels, or NaN or infinity in ``x``.
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __post_init__(self) -> None:
+        _checks.images_and_labels(self.x, self.y)
+        object.__setattr__(self, "y", self.y.long())
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def first(self, n: int | None) -> Split:
+        """The first ``n`` samples (all for None). Raises ValueError if there are fewer."""
+        if n is None:
+            return self
+        if _checks.whole_number("n", n, at_least=1) > len(self):
+            raise ValueError(f"n must be at most the {len(self)} samples there are, got {n}")
+        return Split(self.x[:n], self.y[:n])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Split:
+        """A copy on ``device``, its inputs as ``dtype`` if they are floating point (no copy where nothing changes)."""
+        x = self.x.to(device=device, dtype=dtype if self.x.is_floating_point() else None)
+        y = self.y.to(device=device)
+        return self if x is self.x and y is self.y else Split(x, y)
+
+    @classmethod
+    def from_dataset(cls, dataset: Any, n: int | None = None) -> Split:
+        """Any torchvision-style data set (``len`` and ``dataset[i] -> (image, label)``) as tensors, its first ``n`` samples.
+
+        Images may be PIL pictures, arrays or tensors of one common shape; 8-bit values are scaled to [0, 1].
+        Transforms of the data set run once per sample here, and never again during training.
+        """
+        import numpy as np
+
+        size = len(dataset)
+        if n is not None and _checks.whole_number("n", n, at_least=1) > size:
+            raise ValueError(f"n must be at most the {size} samples there are, got {n}")
+        if size == 0:
+            raise ValueError("dataset must hold at least one sample, got an empty one")
+        images, labels = [], []
+        for i in range(size if n is None else n):
+            image, label = dataset[i]
+            is_picture = not isinstance(image, Tensor) and not isinstance(image, np.ndarray)
+            image = torch.as_tensor(np.array(image) if is_picture else image)
+            if is_picture:  # PIL gives (H, W) or (H, W, C); networks want (C, H, W)
+                image = image[None] if image.ndim == 2 else image.movedim(-1, 0)
+            images.append(image.float() / 255 if image.dtype == torch.uint8 else image)
+            labels.append(label)
+        return cls(torch.stack(images), torch.as_tensor(labels))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One thing to learn.
+
+    Args:
+        name: shown in figures and tables.
+        train: the data to learn from.
+        test: the data to be judged on.
+        classes: the labels that the task chooses between, ascending. Only these outputs of the network take part in its
+            loss, accuracy and Fisher information; with different classes a task this is a multi-head network, with the
+            heads side by side in one output layer.
+
+    Raises:
+        ValueError: ``train`` or ``test`` has a label outside ``classes``.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
+        for part in ("train", "test"):
+            outside = set(getattr(self, part).y.unique().tolist()) - set(self.classes)
+            if outside:
+                raise ValueError(f"{part} of task {self.name!r} has labels {sorted(outside)} outside classes {self.classes}")
+
+    @classmethod
+    def from_datasets(
+        cls, train: Any, test: Any, name: str = "task", n_train: int | None = None, n_test: int | None = None
+    ) -> Task:
+        """A task from two torchvision-style data sets; see :meth:`Split.from_dataset`."""
+        parts = Split.from_dataset(train, n_train), Split.from_dataset(test, n_test)
+        return cls(name, parts[0], parts[1], tuple(torch.cat([part.y for part in parts]).unique().tolist()))
+
+
+def mnist(n_train: int | None = 10_000, n_test: int | None = 2_000) -> Task:
+    """The first ``n_train`` training and ``n_test`` test digits of MNIST (None: all 60,000 and 10,000), pixels in [0, 1].
+
+    The data ship with the package; nothing is downloaded. ``x`` has shape (N, 1, 28, 28), float32.
+    """
+    parts = []
+    for name, n in (("train", n_train), ("test", n_test)):
+        pixels, labels = _mnist_bytes(name == "train")
+        if n is not None and _checks.whole_number(f"n_{name}", n, at_least=1) > len(labels):
+            raise ValueError(f"n_{name} must be at most the {len(labels)} images MNIST has, got {n}")
+        parts.append(Split(pixels[:n].unsqueeze(1).float() / 255, labels[:n].clone()))
+    return Task("MNIST", parts[0], parts[1], tuple(range(10)))
+
+
+def rotated(task: Task, angles: Sequence[float]) -> list[Task]:
+    """One task an angle: the images of ``task`` turned anticlockwise by that many degrees, labels unchanged.
+
+    Args:
+        task: its ``x`` must be images, shape (N, C, H, W).
+        angles: degrees, one a task. Right angles of square images are exact; others are interpolated (bilinear).
+
+    Raises:
+        TypeError, ValueError: ``angles`` is empty or holds something that is no finite number.
+    """
+    if isinstance(angles, (str, bytes)) or not isinstance(angles, Sequence):
+        raise TypeError(f"angles must be a sequence of degrees such as (0, 90), got {angles!r}")
+    if not angles:
+        raise ValueError("angles must hold at least one angle, got none")
+    degrees = [_checks.real_number("angles", angle, at_least=-36_000, below=36_001) for angle in angles]
+    if task.train.x.ndim != 4:
+        raise ValueError(f"task must hold images of shape (N, C, H, W), got {tuple(task.train.x.shape)}")
+    return [
+        replace(
+            task,
+            name=f"{angle:g}°",
+            train=Split(_turn(task.train.x, angle), task.train.y),
+            test=Split(_turn(task.test.x, angle), task.test.y),
+        )
+        for angle in degrees
+    ]
+
+
+def rotated_mnist(angles: Sequence[float] = (0, 90), n_train: int | None = 10_000, n_test: int | None = 2_000) -> list[Task]:
+    """MNIST turned by each of ``angles`` (degrees, anticlockwise): the first task where networks visibly forget.
+
+    See :func:`rotated` and :func:`mnist` for arguments and errors.
+    """
+    rotated(_TINY, angles)  # bad angles are refused before MNIST is read
+    return rotated(mnist(n_train, n_test), angles)
+
+
+def permuted(task: Task, n_tasks: int = 5, seed: int = 0) -> list[Task]:
+    """``n_tasks`` tasks with the same images, whose pixels are shuffled by one fixed permutation a task.
+
+    The first task is unpermuted. To a fully connected network all of them are equally hard, and share nothing but
+    the output layer (Goodfellow et al. 2013, arXiv:1312.6211; Kirkpatrick et al. 2017, fig. 2).
+    """
+    _checks.whole_number("n_tasks", n_tasks, at_least=1)
+    generator = torch.Generator().manual_seed(_checks.seed(seed))
+    n_pixels = task.train.x[0].numel()
+    orders = [torch.arange(n_pixels)] + [torch.randperm(n_pixels, generator=generator) for _ in range(n_tasks - 1)]
+
+    def shuffled(split: Split, order: Tensor) -> Split:
+        return Split(split.x.flatten(1)[:, order].view_as(split.x), split.y)
+
+    return [
+        replace(task, name=f"permutation {i}" if i else "original", train=shuffled(task.train, o), test=shuffled(task.test, o))
+        for i, o in enumerate(orders)
+    ]
+
+
+def permuted_mnist(n_tasks: int = 5, seed: int = 0, n_train: int | None = 10_000, n_test: int | None = 2_000) -> list[Task]:
+    """Permuted MNIST; see :func:`permuted` and :func:`mnist`."""
+    permuted(_TINY, n_tasks, seed)
+    return permuted(mnist(n_train, n_test), n_tasks, seed)
+
+
+def split(task: Task, classes_per_task: int = 2, scenario: str = "task") -> list[Task]:
+    """A sequence of tasks with ``classes_per_task`` classes of ``task`` each (van de Ven, Tuytelaars & Tolias 2022).
+
+    Args:
+        scenario: what the learner is told at test time.
+            "task": which task it is; each task has outputs ("a head") of its own.
+            "domain": not the task, but only the position within it is asked: labels 0 .. classes_per_task - 1.
+            "class": nothing; it must choose between all classes seen so far.
+
+    Raises:
+        ValueError: unknown scenario, or a number of classes that does not divide those of ``task``.
+    """
+    _checks.one_of("scenario", scenario, ("task", "domain", "class"))
+    _checks.whole_number("classes_per_task", classes_per_task, at_least=2)
+    if len(task.classes) % classes_per_task:
+        raise ValueError(f"classes_per_task must divide the {len(task.classes)} classes there are, got {classes_per_task}")
+    tasks = []
+    for start in range(0, len(task.classes), classes_per_task):
+        group = task.classes[start : start + classes_per_task]
+
+        def members(data: Split, group: tuple[int, ...] = group) -> Split:
+            chosen = torch.isin(data.y, torch.tensor(group, device=data.y.device))
+            y = data.y[chosen]
+            if scenario == "domain":
+                y = torch.searchsorted(torch.tensor(group, device=y.device), y)
+            return Split(data.x[chosen], y)
+
+        known = {"task": group, "domain": tuple(range(classes_per_task)), "class": task.classes[: start + classes_per_task]}
+        name = " or ".join(map(str, group))
+        tasks.append(Task(name, members(task.train), members(task.test), classes=known[scenario]))
+    return tasks
+
+
+def split_mnist(
+    classes_per_task: int = 2, scenario: str = "task", n_train: int | None = 10_000, n_test: int | None = 2_000
+) -> list[Task]:
+    """Split MNIST: 0 or 1, then 2 or 3, and so on, from the first ``n_train`` / ``n_test`` digits; see :func:`split`."""
+    split(_TINY, classes_per_task, scenario)
+    return split(mnist(n_train, n_test), classes_per_task, scenario)
+
+
+def joint(tasks: Sequence[Task]) -> Task:
+    """All tasks as one: what a learner could do that kept every datum. The ceiling that continual learning is held against."""
+    if not tasks:
+        raise ValueError("tasks must hold at least one task, got none")
+    train = Split(torch.cat([t.train.x for t in tasks]), torch.cat([t.train.y for t in tasks]))
+    test = Split(torch.cat([t.test.x for t in tasks]), torch.cat([t.test.y for t in tasks]))
+    return Task("joint", train, test, classes=tuple({c for t in tasks for c in t.classes}))
+
+
+def two_weight_tasks(n: int = 400, seed: int = 0) -> list[Task]:
+    """Tasks A and B for the two-weight model: small enough to draw their loss surfaces exactly.
+
+    In task A the first feature varies strongly and decides the label, so A pins down weight 1 and hardly cares about
+    weight 2. In task B it is the other way round. Inputs have shape (n, 2), labels are 0 or 1, drawn from a logistic
+    model, so that a finite best pair of weights exists.
+    """
+    _checks.whole_number("n", n, at_least=10)
+    generator = torch.Generator().manual_seed(_checks.seed(seed))
+    tasks = []
+    for name, spread, weights in (("A", (2.0, 0.5), (1.0, 0.0)), ("B", (0.5, 2.0), (2.5, 1.5))):
+        parts = []
+        for _ in range(2):
+            x = torch.randn(n, 2, generator=generator, dtype=torch.float64) * torch.tensor(spread)
+            p = torch.sigmoid(x @ torch.tensor(weights, dtype=torch.float64))
+            y = (torch.rand(n, generator=generator, dtype=torch.float64) < p).long()
+            parts.append(Split(x.float(), y))
+        tasks.append(Task(name, parts[0], parts[1], (0, 1)))
+    return tasks
+
+
+def _turn(images: Tensor, angle: float) -> Tensor:
+    if angle % 90 == 0 and images.shape[-1] == images.shape[-2]:
+        return torch.rot90(images, int(angle // 90), dims=(-2, -1)).contiguous()
+    from torchvision.transforms.v2.functional import InterpolationMode, rotate
+
+    return rotate(images, angle, interpolation=InterpolationMode.BILINEAR)
+
+
+@lru_cache(maxsize=2)
+def _mnist_bytes(train: bool) -> tuple[Tensor, Tensor]:
+    """Pixels (N, 28, 28) uint8 and labels (N,) of MNIST, read once a process."""
+    from torchvision.datasets import MNIST  # here, because importing torchvision takes as long as torch itself
+
+    def read(root: Path) -> tuple[Tensor, Tensor]:
+        unpack_mnist(root)
+        data = MNIST(str(root), train=train, download=False)
+        return data.data, data.targets
+
+    try:
+        return read(_cache_folder())
+    except OSError:  # a read-only or full disk: unpack where nothing is kept
+        with tempfile.TemporaryDirectory(prefix="cl_teach-") as folder:
+            return read(Path(folder))
+
+
+def _cache_folder() -> Path:
+    """``$CL_TEACH_CACHE``, else ``cl_teach`` in the user's cache folder."""
+    chosen = os.environ.get("CL_TEACH_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "cl_teach"
+
+
+def unpack_mnist(root: Path) -> None:
+    """Put the four decompressed files into ``root``/MNIST/raw, where they are not there or their MD5 is wrong.
+
+    Each file is written under a name of its own and then renamed, which is atomic: several processes may do this at once,
+    and one that dies halfway leaves no half file under the final name.
+
+    Raises:
+        OSError: ``root`` cannot be written.
+    """
+    raw = root / "MNIST" / "raw"
+    for name, md5 in _MD5.items():
+        target = raw / name
+        if target.is_file() and hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest() == md5:
+            continue
+        content = lzma.decompress((_SHIPPED / f"{name}.xz").read_bytes())
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+            raise RuntimeError(f"{name}.xz inside the installed package is damaged; install cl_teach again")
+        raw.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=raw, prefix=f".{name}-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(temporary, target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+# One black picture a class: lets arguments be checked by the very function that will use them, before MNIST is read.
+_BLACK = Split(torch.zeros(10, 1, 2, 2), torch.arange(10))
+_TINY = Task("tiny", _BLACK, _BLACK, classes=tuple(range(10)))

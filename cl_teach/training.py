@@ -1,0 +1,295 @@
+"""Learn: one task under a penalty, or a sequence of tasks; and see what is left of each.
+
+The loss is loss_B + strength / 2 * sum_i P_i (theta_i - m_i)^2 with loss_B a mean over samples: the strength is the lambda
+of Kirkpatrick et al. 2017, eq. 3.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm.auto import tqdm
+
+from . import _checks
+from .models import eval_mode, head, matched
+from .penalties import Penalty
+from .tasks import Split, Task
+
+STEPS = ("proximal", "gradient")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy in nats, and the share of samples classified correctly, in [0, 1]."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class History:
+    """What happened during training, filled as it goes on.
+
+    Attributes:
+        loss: mean cross-entropy of each batch, one number a step (without the penalty).
+        steps: after how many steps the watched data were evaluated; the first is 0, before training.
+        watched: name -> one :class:`Evaluation` for each of ``steps``.
+        weights: the trainable parameters at each of ``steps``, if ``keep_weights`` was asked for.
+        interrupted: True if Ctrl-C ended training early.
+        diverged: True if the loss stopped being finite; training ends there.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    watched: dict[str, list[Evaluation]] = field(default_factory=dict)
+    weights: list[dict[str, Tensor]] = field(default_factory=list)
+    interrupted: bool = False
+    diverged: bool = False
+
+    def accuracy(self, name: str) -> list[float]:
+        """Accuracy on the watched data ``name``, one number for each of ``steps``."""
+        return [e.accuracy for e in self.watched[name]]
+
+
+@dataclass
+class Run:
+    """A learnt sequence of T tasks.
+
+    Attributes:
+        accuracy: (T, T) float64; [i, j] is the test accuracy on task j after training on task i, NaN while j is unseen.
+        loss: the same for the mean test cross-entropy.
+        histories: one :class:`History` a task.
+        interrupted: True if Ctrl-C ended the sequence early; later rows are NaN.
+    """
+
+    accuracy: Tensor
+    loss: Tensor
+    histories: list[History] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def average_accuracy(self) -> float:
+        """Mean accuracy over the tasks seen, after the last one learnt (Lopez-Paz & Ranzato 2017, ACC)."""
+        return float(self._last_row().nanmean())
+
+    @property
+    def forgetting(self) -> float:
+        """Mean over earlier tasks of the best accuracy there ever was minus the last (Chaudhry et al. 2018, eq. 3)."""
+        learnt = max(len(self.histories), 1)
+        if learnt == 1:
+            return 0.0
+        before, last = self.accuracy[: learnt - 1, : learnt - 1], self.accuracy[learnt - 1, : learnt - 1]
+        return float((before.nan_to_num(nan=-1.0).max(dim=0).values - last).mean())
+
+    def _last_row(self) -> Tensor:
+        return self.accuracy[max(len(self.histories), 1) - 1]
+
+
+def evaluate(model: nn.Module, data: Split | Task, classes: Sequence[int] | None = None) -> Evaluation:
+    """Loss and accuracy of ``model`` on ``data``, in eval mode.
+
+    Args:
+        data: a :class:`Split`, or a :class:`Task` (its test data and classes).
+        classes: the outputs that take part; None takes all (or the task's).
+
+    Raises:
+        TypeError, ValueError: ``data`` does not fit the model.
+    """
+    if isinstance(data, Task):
+        classes = classes or data.classes
+    return _evaluate(model, matched(model, data.test if isinstance(data, Task) else data, classes), classes)
+
+
+@torch.no_grad()
+def _evaluate(model: nn.Module, data: Split, classes: Sequence[int] | None, chunk: int = 2_000) -> Evaluation:
+    loss, correct = 0.0, 0
+    with eval_mode(model):
+        for x, y in zip(data.x.split(chunk), data.y.split(chunk), strict=True):
+            logits = head(model(x), classes)
+            loss += float(cross_entropy(logits, y, reduction="sum"))
+            correct += int((logits.argmax(1) == y).sum())
+    return Evaluation(loss / len(data), correct / len(data))
+
+
+def train(
+    model: nn.Module,
+    task: Task | Split,
+    *,
+    penalty: Penalty | None = None,
+    strength: float = 1.0,
+    step: str = "proximal",
+    epochs: int = 3,
+    batch_size: int = 128,
+    lr: float = 0.05,
+    momentum: float = 0.9,
+    optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None,
+    seed: int = 0,
+    watch: Mapping[str, Split | Task] | None = None,
+    every: int = 10,
+    keep_weights: bool = False,
+    progress: bool = True,
+) -> History:
+    """Train ``model`` in place on ``task``, held by ``penalty``.
+
+    Args:
+        model: from (N, ...) inputs to (N, C) logits; training happens on its device, in its floating-point type.
+        task: a :class:`Task` (its training data and classes) or a :class:`Split`.
+        penalty: what earlier tasks left; None, or one that has consolidated nothing yet, holds nothing.
+        strength: lambda; minimised is loss_B + strength / 2 * penalty(model).
+        step: how the penalty acts. "proximal": solved exactly after each step of the optimiser, stable at any strength
+            (SGD only). "gradient": its gradient is added to that of the loss, which diverges once
+            strength > 2 (1 + momentum) / (lr * max P).
+        epochs, batch_size, lr, momentum: of SGD over shuffled batches.
+        optimizer: makes another optimiser from the parameters, such as ``lambda p: torch.optim.Adam(p, lr=1e-3)``;
+            lr and momentum are then ignored and step must be "gradient".
+        seed: of the order of the samples, which is the same on every device.
+        watch: name -> data evaluated before training, every ``every`` steps and at the end; see :class:`History`.
+        keep_weights: also keep the weights at these steps.
+        progress: show a progress bar if training takes longer than two seconds.
+
+    Returns:
+        The history. Ctrl-C ends training early, not the program: the model stays as it is, the history so far is returned
+        with ``interrupted`` set, and a RuntimeWarning says so. A loss that is no longer finite ends it in the same way,
+        with ``diverged`` set.
+
+    Raises:
+        TypeError, ValueError: an argument cannot work; raised before any training.
+
+    Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3. The proximal step solves the penalty as in Parikh & Boyd 2014;
+    dividing lr by 1 - momentum gives it the fixed point of the gradient step.
+    """
+    _checks.trainable(model)
+    _checks.one_of("step", step, STEPS)
+    _checks.strength(strength)
+    _checks.whole_number("epochs", epochs, at_least=0)
+    _checks.whole_number("batch_size", batch_size, at_least=1)
+    _checks.whole_number("every", every, at_least=1)
+    _checks.real_number("lr", lr, at_least=0.0)
+    _checks.real_number("momentum", momentum, at_least=0.0, below=1.0)
+    if penalty is not None:
+        if not isinstance(penalty, Penalty):
+            raise TypeError(f"penalty must be a cl_teach penalty such as EWC(), got {type(penalty).__name__}")
+        penalty.check(model)
+    held = [p for p in model.parameters() if p.requires_grad]
+    stepper = optimizer(held) if optimizer else torch.optim.SGD(held, lr=lr, momentum=momentum)
+    if optimizer and step == "proximal" and penalty is not None:
+        raise ValueError("step must be 'gradient' with an optimizer of your own: the proximal step is exact for SGD only")
+    order = torch.Generator().manual_seed(_checks.seed(seed))  # on the CPU, whatever the model's device
+    split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
+    split = matched(model, split, classes)
+    observer = _Observer(model, watch or {}, keep_weights)
+
+    history, losses = observer.history, []
+    modes = [(module, module.training) for module in model.modules()]
+    n_batches = math.ceil(len(split) / batch_size)
+    bar = tqdm(total=epochs * n_batches, disable=not progress, delay=2, leave=False, desc="training", unit="step")
+    try:
+        observer.look(0)
+        model.train()
+        for done in range(epochs * n_batches):
+            if done % n_batches == 0:
+                shuffled = torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size)
+            batch = shuffled[done % n_batches]
+            loss = cross_entropy(head(model(split.x[batch]), classes), split.y[batch])
+            stepper.zero_grad()
+            loss.backward()
+            if penalty is not None and step == "gradient":
+                penalty.add_gradient(model, strength)
+            stepper.step()
+            if penalty is not None and step == "proximal":
+                penalty.proximal_step(model, lr * strength / (1 - momentum))
+            losses.append(loss.detach())
+            bar.update()
+            last = done + 1 == epochs * n_batches
+            if last or (done + 1) % every == 0:
+                if not math.isfinite(losses[-1].item()):
+                    history.diverged = True
+                    message = f"training diverged: the loss is {losses[-1].item()} after step {done + 1}"
+                    warnings.warn(message, RuntimeWarning, stacklevel=2)
+                    break
+                observer.look(done + 1)
+    except KeyboardInterrupt:
+        history.interrupted = True
+        message = f"interrupted after {len(losses)} of {epochs * n_batches} steps; the history so far is returned"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    finally:
+        bar.close()
+        stepper.zero_grad()
+        history.loss = torch.stack(losses).tolist() if losses else []
+        for module, training in modes:
+            module.training = training
+    return history
+
+
+class _Observer:
+    """Evaluates the watched data, and keeps the weights if asked, each time it looks."""
+
+    def __init__(self, model: nn.Module, watch: Mapping[str, Split | Task], keep_weights: bool) -> None:
+        self.model, self.keep_weights = model, keep_weights
+        self.data: dict[str, tuple[Split, tuple[int, ...] | None]] = {}
+        for name, data in watch.items():
+            split, classes = (data.test, data.classes) if isinstance(data, Task) else (data, None)
+            self.data[name] = matched(model, split, classes), classes
+        self.history = History(watched={name: [] for name in watch})
+
+    def look(self, step: int) -> None:
+        results = {name: _evaluate(self.model, split, classes) for name, (split, classes) in self.data.items()}
+        if self.keep_weights:
+            weights = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
+            self.history.weights.append(weights)
+        for name, result in results.items():
+            self.history.watched[name].append(result)
+        self.history.steps.append(step)
+
+
+def learn(
+    model: nn.Module,
+    tasks: Sequence[Task],
+    penalty: Penalty | None = None,
+    strength: float = 1.0,
+    **options: Any,
+) -> Run:
+    """Train ``model`` in place on one task after the other; after each, consolidate it and test on all tasks seen.
+
+    Args:
+        tasks: in the order in which they are met.
+        penalty: consolidated after every task; None holds nothing.
+        strength, **options: as for :func:`train`, the same for every task.
+
+    Returns:
+        A :class:`Run` with the accuracy matrix. Ctrl-C ends the sequence early and returns what was measured.
+
+    Raises:
+        TypeError, ValueError: an argument or any of the tasks cannot work; raised before the first task is trained.
+    """
+    if isinstance(tasks, Task) or not isinstance(tasks, Sequence):
+        raise TypeError(f"tasks must be a sequence of Task, got {type(tasks).__name__}; use train for a single one")
+    if not tasks:
+        raise ValueError("tasks must hold at least one task, got none")
+    _checks.whole_number("epochs", options.get("epochs", 1), at_least=0)
+    for task in tasks:  # no step is taken, but every check of training and testing is made
+        train(model, task, penalty=penalty, strength=strength, **{**options, "epochs": 0})
+        matched(model, task.test, task.classes)
+    unknown = torch.full((len(tasks), len(tasks)), math.nan, dtype=torch.float64)
+    run = Run(accuracy=unknown, loss=unknown.clone())
+    for i, task in enumerate(tasks):
+        history = train(model, task, penalty=penalty, strength=strength, **options)
+        run.histories.append(history)
+        for j, seen in enumerate(tasks[: i + 1]):
+            # In class-incremental learning the choice is between all classes met so far, those of the task at hand.
+            covered = set(seen.classes) <= set(task.classes)
+            result = evaluate(model, seen, task.classes if covered else None)
+            run.accuracy[i, j], run.loss[i, j] = result.accuracy, result.loss
+        if history.interrupted or history.diverged:
+            break
+        if penalty is not None:
+            penalty.consolidate(model, task)
+    run.interrupted = history.interrupted
+    return run
