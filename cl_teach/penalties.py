@@ -86,7 +86,7 @@ class Penalty:
         """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
         if self.n_tasks and strength:
             theta, precision, anchor = self._aligned(model)
-            step = torch._foreach_sub(theta, anchor)
+            step = torch._foreach_sub(theta, anchor)  # type: ignore[arg-type]
             torch._foreach_mul_(step, precision)
             torch._foreach_add_([p.grad if p.grad is not None else _zero_grad(p) for p in theta], step, alpha=strength)
 
@@ -102,12 +102,12 @@ class Penalty:
             pull = torch._foreach_mul(precision, c)
             torch._foreach_clamp_max_(pull, 1e30)  # infinity / infinity would be NaN
             torch._foreach_div_(pull, torch._foreach_add(pull, 1.0))  # c P / (1 + c P), from 0 (free) to 1 (fixed)
-            torch._foreach_lerp_(theta, anchor, pull)
+            torch._foreach_lerp_(theta, anchor, pull)  # type: ignore[arg-type]
 
-    def _aligned(self, model: nn.Module) -> tuple[list[nn.Parameter], list[Tensor], list[Tensor]]:
+    def _aligned(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Weights, P and m as lists in one order; P and m move once to the device and type of the model."""
         parameters = dict(model.named_parameters())
-        theta = [parameters[name] for name in self.anchor]
+        theta: list[Tensor] = [parameters[name] for name in self.anchor]
         if any(m.device != p.device or m.dtype != p.dtype for m, p in zip(self.anchor.values(), theta, strict=True)):
             for kept in (self.precision, self.anchor):
                 kept.update({name: t.to(parameters[name]) for name, t in kept.items()})

@@ -283,7 +283,8 @@ def _turn(images: Tensor, angle: float) -> Tensor:
         return torch.rot90(images, int(angle // 90), dims=(-2, -1)).contiguous()
     from torchvision.transforms.v2.functional import InterpolationMode, rotate
 
-    return rotate(images, angle, interpolation=InterpolationMode.BILINEAR)
+    turned: Tensor = rotate(images, angle, interpolation=InterpolationMode.BILINEAR)
+    return turned
 
 
 @lru_cache(maxsize=2)
