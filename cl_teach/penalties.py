@@ -86,7 +86,7 @@ class Penalty:
         """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
         if self.n_tasks and strength:
             theta, precision, anchor = self._aligned(model)
-            step = torch._foreach_sub(theta, anchor)  # type: ignore[arg-type]
+            step = torch._foreach_sub(theta, anchor)
             torch._foreach_mul_(step, precision)
             torch._foreach_add_([p.grad if p.grad is not None else _zero_grad(p) for p in theta], step, alpha=strength)
 
@@ -102,7 +102,7 @@ class Penalty:
             pull = torch._foreach_mul(precision, c)
             torch._foreach_clamp_max_(pull, 1e30)  # infinity / infinity would be NaN
             torch._foreach_div_(pull, torch._foreach_add(pull, 1.0))  # c P / (1 + c P), from 0 (free) to 1 (fixed)
-            torch._foreach_lerp_(theta, anchor, pull)  # type: ignore[arg-type]
+            torch._foreach_lerp_(theta, anchor, pull)
 
     def _aligned(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Weights, P and m as lists in one order; P and m move once to the device and type of the model."""
