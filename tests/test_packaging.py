@@ -1,0 +1,132 @@
+"""What a newcomer installs: versions that agree, a wheel that holds all data, an import that is light."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+DATA = sorted(path.name for path in (ROOT / "cl_teach/data/mnist").iterdir())
+MAIN = {"torch", "torchvision", "jupyterlab", "matplotlib", "ipywidgets", "nbval"}
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Name -> version of the lines ``name==version``; anything else but comments is an error."""
+    found = dict(re.fullmatch(r"([\w.-]+)==([\w.+!]+)", line).groups() for line in lines)  # type: ignore[union-attr]
+    return {canonicalize_name(name): exact for name, exact in found.items()}
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return pins([line for line in lines if not line.startswith("#")])
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"]
+    return [Requirement(line) for line in [*PROJECT["dependencies"], *extras["lab"], *extras["test"]]]
+
+
+def test_constraints_are_within_what_the_package_allows_and_installed() -> None:
+    pinned = constraints()
+    for requirement in requirements():
+        name = canonicalize_name(requirement.name)
+        assert name in pinned, f"{name} of pyproject.toml has no line in constraints.txt"
+        assert pinned[name] in requirement.specifier, (
+            f"{name}=={pinned[name]} of constraints.txt is not {requirement.specifier}"
+        )
+        assert version(name).split("+")[0] == pinned[name], f"{name} {version(name)} is installed, not {pinned[name]}"
+
+
+def test_environment_has_the_versions_of_constraints() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python, pip, section = environment["dependencies"]
+    assert python.startswith("python=3.") and int(python.removeprefix("python=3.")) >= 11 and pip == "pip"
+    assert PROJECT["requires-python"] == ">=3.11"
+    lines = section["pip"]
+    assert lines[0] == "-c constraints.txt" and lines[-1] == "-e .[lab,test]"
+    exact = pins(lines[1:-1])
+    assert set(exact) == MAIN
+    assert exact == {name: constraints()[name] for name in MAIN}
+
+
+def test_the_ranges_are_those_promised() -> None:
+    ranges = {requirement.name: requirement.specifier for requirement in requirements()}
+    assert "2.11" in ranges["torch"] and "2.10" not in ranges["torch"]
+    assert "7.7.1" in ranges["ipywidgets"] and "7.7" not in ranges["ipywidgets"]
+    assert "8.1" in ranges["ipywidgets"] and "9.0" not in ranges["ipywidgets"]
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_all_data_and_licences(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / "cl_teach", source / "cl_teach", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path)]
+    result = subprocess.run(build, cwd=source, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")  # nothing to compile
+    with zipfile.ZipFile(wheel) as archive:
+        inside = set(archive.namelist())
+        for path in (ROOT / "cl_teach").rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                name = path.relative_to(ROOT).as_posix()
+                assert name in inside, f"{name} is not in the wheel"
+                assert archive.read(name) == path.read_bytes()
+        assert any(name.endswith("licenses/LICENSE") for name in inside)
+        assert not any(name.startswith(("tests", "notebooks", "conftest")) for name in inside)
+
+
+def test_licences() -> None:
+    licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert licence.startswith("MIT License\n\nCopyright (c) 2026 The cl_teach authors\n")
+    assert "WITHOUT WARRANTY OF ANY KIND" in licence and PROJECT["license"] == "MIT"
+    notice = (ROOT / "cl_teach/data/mnist/README.md").read_text(encoding="utf-8")
+    assert "Yann LeCun and Corinna Cortes" in notice and "Attribution-ShareAlike 3.0" in notice
+    assert len([name for name in DATA if name.endswith("-ubyte.xz")]) == 4
+    assert all(name.removesuffix(".xz") in notice for name in DATA if name.endswith(".xz"))
+
+
+IMPORTS = """
+import json, sys, time
+start = time.perf_counter()
+import torch
+middle = time.perf_counter()
+import cl_teach
+end = time.perf_counter()
+heavy = [name for name in ("torchvision", "matplotlib", "ipywidgets", "IPython", "PIL") if name in sys.modules]
+print(json.dumps({"ratio": (end - middle) / (middle - start), "heavy": heavy}))
+"""
+
+
+def test_import_is_light() -> None:
+    runs = []
+    for _ in range(5):
+        result = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True)
+        runs.append(json.loads(result.stdout))
+    assert runs[0]["heavy"] == [], "import cl_teach must not import what only pictures or MNIST need"
+    ratio = sorted(run["ratio"] for run in runs)[2]
+    assert ratio < 0.5, f"import cl_teach adds {ratio:.2f} of what import torch takes"
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    command = 'python -m pip install -c constraints.txt -e ".[lab,test]" && python -m pytest\n'
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert script.endswith("\n" + command) and os.access(ROOT / ".ci/run", os.X_OK)
+    assert "set -euo pipefail" in script
+    for step in ("ruff check .", "ruff format --check .", "mypy"):
+        assert f"\n{step}\n" in script
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8")
