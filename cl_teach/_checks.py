@@ -76,14 +76,20 @@ def images_and_labels(x: object, y: object) -> None:
         raise ValueError(f"x must be finite, got NaN or infinity in {int((~torch.isfinite(x)).sum())} of its values")
 
 
-def trainable(model: object) -> dict[str, nn.Parameter]:
-    """The parameters of ``model`` that training moves, named as in ``named_parameters()``; frozen ones are left out."""
+def module(model: object) -> nn.Module:
+    """``model`` if it is a torch module."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return model
+
+
+def trainable(model: object) -> dict[str, nn.Parameter]:
+    """The parameters of ``model`` that training moves, named as in ``named_parameters()``; frozen ones are left out."""
+    everything = dict(module(model).named_parameters())
+    parameters = {name: p for name, p in everything.items() if p.requires_grad}
     if not parameters:
         raise ValueError(
-            f"model has no trainable parameters ({type(model).__name__}, {len(list(model.parameters()))} frozen); "
+            f"model has no trainable parameters ({type(model).__name__}, {len(everything)} frozen); "
             "set requires_grad on those that may learn"
         )
     return parameters

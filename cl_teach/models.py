@@ -23,7 +23,7 @@ class TwoWeights(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.linear = nn.Linear(2, 1, bias=False)
+        self.linear = nn.utils.skip_init(nn.Linear, 2, 1, bias=False)  # draws no random numbers
         nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,6 +58,8 @@ def mlp(
     Raises:
         TypeError, ValueError: a width or seed that is no whole number, or a device that is not there.
     """
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+        raise TypeError(f"hidden must be a sequence of widths such as (100,), got {hidden!r}")
     widths = [_checks.whole_number("n_inputs", n_inputs, at_least=1)]
     widths += [_checks.whole_number("hidden", width, at_least=1) for width in hidden]
     _checks.whole_number("n_classes", n_classes, at_least=2)
@@ -114,6 +116,7 @@ def matched(model: nn.Module, data: Split, classes: Sequence[int] | None = None)
     Raises:
         ValueError: the model cannot take such inputs, gives no (N, C) logits, or has no output for one of the labels.
     """
+    _checks.module(model)
     if not isinstance(data, Split):
         raise TypeError(f"data must be a cl_teach.Split such as task.train, got {type(data).__name__}; Split(x, y) makes one")
     example = next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), data.x)

@@ -229,6 +229,8 @@ def split(task: Task, classes_per_task: int = 2, scenario: str = "task") -> list
 
         def members(data: Split, group: tuple[int, ...] = group) -> Split:
             chosen = torch.isin(data.y, torch.tensor(group, device=data.y.device))
+            if not chosen.any():
+                raise ValueError(f"task must hold samples of every class, got none of classes {group}; take more samples")
             y = data.y[chosen]
             if scenario == "domain":
                 y = torch.searchsorted(torch.tensor(group, device=y.device), y)

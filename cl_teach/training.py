@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from . import _checks
 from .models import eval_mode, head, matched
-from .penalties import Penalty
+from .penalties import EWC, Penalty
 from .tasks import Split, Task
 
 STEPS = ("proximal", "gradient")
@@ -221,7 +221,8 @@ def train(
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     finally:
         bar.close()
-        stepper.zero_grad()
+        if epochs:
+            stepper.zero_grad()
         history.loss = torch.stack(losses).tolist() if losses else []
         for module, training in modes:
             module.training = training
@@ -274,9 +275,13 @@ def learn(
     if not tasks:
         raise ValueError("tasks must hold at least one task, got none")
     _checks.whole_number("epochs", options.get("epochs", 1), at_least=0)
-    for task in tasks:  # no step is taken, but every check of training and testing is made
+    for task in tasks:  # no step is taken, but every check of training, consolidating and testing is made
+        if not isinstance(task, Task):
+            raise TypeError(f"tasks must hold cl_teach.Task objects, got {type(task).__name__}")
         train(model, task, penalty=penalty, strength=strength, **{**options, "epochs": 0})
         matched(model, task.test, task.classes)
+        if isinstance(penalty, EWC):
+            task.train.first(penalty.n)
     unknown = torch.full((len(tasks), len(tasks)), math.nan, dtype=torch.float64)
     run = Run(accuracy=unknown, loss=unknown.clone())
     for i, task in enumerate(tasks):
