@@ -138,6 +138,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("n: diagonal_fisher", lambda w: cl.diagonal_fisher(w.model, w.task, n=13), "n", "13", "at most the 12"),
     ("n: EWC.consolidate", lambda w: cl.EWC(n=13).consolidate(w.model, w.task), "n", "13", "at most the 12"),
     ("n: learn", lambda w: cl.learn(w.model, [w.task], penalty=cl.EWC(n=13)), "n", "13", "at most the 12"),
+    ("shapes: from_dataset", lambda w: cl.Split.from_dataset([(zeros(2), 0), (zeros(3), 0)]), "dataset", r"\(2,\) and \(3,\)", "one shape"),
     ("n: from_dataset", lambda w: cl.Split.from_dataset([(zeros(2), 0)], n=2), "n", "2", "at most the 1"),
     ("n: first", lambda w: w.task.train.first(13), "n", "13", "at most the 12"),
     ("n zero: EWC", lambda w: cl.EWC(n=0), "n", "0", "at least 1"),
