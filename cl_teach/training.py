@@ -278,23 +278,29 @@ def learn(
     for task in tasks:  # no step is taken, but every check of training, consolidating and testing is made
         if not isinstance(task, Task):
             raise TypeError(f"tasks must hold cl_teach.Task objects, got {type(task).__name__}")
-        train(model, task, penalty=penalty, strength=strength, **{**options, "epochs": 0})
+        if train(model, task, penalty=penalty, strength=strength, **{**options, "epochs": 0}).interrupted:
+            raise KeyboardInterrupt
         matched(model, task.test, task.classes)
         if isinstance(penalty, EWC):
             task.train.first(penalty.n)
     unknown = torch.full((len(tasks), len(tasks)), math.nan, dtype=torch.float64)
     run = Run(accuracy=unknown, loss=unknown.clone())
-    for i, task in enumerate(tasks):
-        history = train(model, task, penalty=penalty, strength=strength, **options)
-        run.histories.append(history)
-        for j, seen in enumerate(tasks[: i + 1]):
-            # In class-incremental learning the choice is between all classes met so far, those of the task at hand.
-            covered = set(seen.classes) <= set(task.classes)
-            result = evaluate(model, seen, task.classes if covered else None)
-            run.accuracy[i, j], run.loss[i, j] = result.accuracy, result.loss
-        if history.interrupted or history.diverged:
-            break
-        if penalty is not None:
-            penalty.consolidate(model, task)
-    run.interrupted = history.interrupted
+    try:
+        for i, task in enumerate(tasks):
+            history = train(model, task, penalty=penalty, strength=strength, **options)
+            run.histories.append(history)
+            for j, seen in enumerate(tasks[: i + 1]):
+                # In class-incremental learning the choice is between all classes met so far, those of the task at hand.
+                covered = set(seen.classes) <= set(task.classes)
+                result = evaluate(model, seen, task.classes if covered else None)
+                run.accuracy[i, j], run.loss[i, j] = result.accuracy, result.loss
+            run.interrupted = history.interrupted
+            if history.interrupted or history.diverged:
+                break
+            if penalty is not None:
+                penalty.consolidate(model, task)
+    except KeyboardInterrupt:  # while testing or consolidating; training deals with its own
+        run.interrupted = True
+        message = f"interrupted after training {len(run.histories)} of {len(tasks)} tasks; what was measured is returned"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
     return run

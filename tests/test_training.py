@@ -1,0 +1,475 @@
+"""Training: the right optimum, the same result for the same seed, what is recorded, and what an interruption leaves."""
+
+import copy
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import cl_teach as cl
+from cl_teach.training import Run
+
+
+def vector(model: nn.Module) -> Tensor:
+    return nn.utils.parameters_to_vector(model.parameters()).detach()
+
+
+def blobs(seed: int = 0, n: int = 60, classes: int = 3) -> cl.Task:
+    """Points around three corners of a cube."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def part() -> cl.Split:
+        y = torch.arange(n) % classes
+        corners = 4 * torch.eye(max(classes, 4))[:, :4]
+        return cl.Split(corners[y] + torch.randn(n, 4, generator=generator), y)
+
+    return cl.Task(f"blobs {seed}", part(), part(), classes=tuple(range(classes)))
+
+
+def small(seed: int = 0, n_classes: int = 3) -> nn.Sequential:
+    return cl.mlp((8,), n_inputs=4, n_classes=n_classes, seed=seed, device="cpu").double()
+
+
+def learnt(task: cl.Task) -> tuple[nn.Module, cl.EWC]:
+    model, penalty = small(), cl.EWC()
+    cl.train(model, task)
+    penalty.consolidate(model, task)
+    return model, penalty
+
+
+# the optimum
+
+
+@pytest.mark.parametrize("step", ["proximal", "gradient"])
+@pytest.mark.parametrize("strength", [0.0, 0.3, 5.0])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_training_minimises_loss_plus_half_strength_times_penalty(step: str, strength: float, momentum: float) -> None:
+    a, b = cl.two_weight_tasks(n=300)
+    model, penalty = cl.two_weights("cpu").double(), cl.EWC()
+    options: dict[str, Any] = {"epochs": 800, "batch_size": 300, "momentum": momentum, "lr": 0.5 * (1 - momentum)}
+    cl.train(model, a, **options)
+    penalty.consolidate(model, a)
+    cl.train(model, b, penalty=penalty, strength=strength, step=step, **options)
+    objective = cross_entropy(model(b.train.x.double()), b.train.y) + strength / 2 * penalty(model)
+    (gradient,) = torch.autograd.grad(objective, list(model.parameters()))
+    assert gradient.abs().max() < 1e-4
+
+
+def test_both_steps_agree_where_the_strength_is_small() -> None:
+    model, penalty = learnt(blobs(0))
+    ends = []
+    for step in ("proximal", "gradient"):
+        other = copy.deepcopy(model)
+        cl.train(other, blobs(1), penalty=penalty, strength=0.1, step=step, momentum=0.0, epochs=200)
+        ends.append(vector(other))
+    free = copy.deepcopy(model)
+    cl.train(free, blobs(1), momentum=0.0, epochs=200)
+    assert 0 < (ends[0] - ends[1]).norm() < 0.05 * (ends[1] - vector(free)).norm()
+
+
+@given(st.floats(0, 1e30), st.sampled_from([torch.float32, torch.float64]))
+def test_the_proximal_step_is_stable_at_every_strength(strength: float, dtype: torch.dtype) -> None:
+    model, penalty = learnt(blobs(0))
+    model = model.to(dtype)
+    history = cl.train(model, blobs(1), penalty=penalty, strength=strength, epochs=1, batch_size=20)
+    assert vector(model).isfinite().all() and not history.diverged
+
+
+def test_an_enormous_strength_holds_what_matters() -> None:
+    model, penalty = learnt(blobs(0))
+    anchor = copy.deepcopy(model)
+    cl.train(model, blobs(1), penalty=penalty, strength=1e12)
+    for name, p in model.named_parameters():
+        matters = penalty.precision[name] > 1e-6
+        torch.testing.assert_close(p[matters], dict(anchor.named_parameters())[name][matters], atol=1e-4, rtol=0)
+
+
+def test_the_gradient_step_diverges_where_it_is_said_to() -> None:
+    """The bound 2 (1 + momentum) / (lr max P) of the docstring, from both sides, on the L2 penalty, where P is 1."""
+    for factor, diverges in ((0.9, False), (1.1, True)):
+        model, penalty = small(), cl.L2()
+        penalty.consolidate(model, blobs(0))
+        strength = factor * 2 * (1 + 0.9) / 0.05
+        options: dict[str, Any] = {
+            "penalty": penalty,
+            "strength": strength,
+            "step": "gradient",
+            "epochs": 2_000,
+            "batch_size": 60,
+        }
+        if diverges:
+            with pytest.warns(RuntimeWarning, match=r"training diverged: the loss is (nan|inf) after step \d+"):
+                history = cl.train(model, blobs(1), **options)
+            assert history.diverged and not history.interrupted
+            assert len(history.loss) < 2_000 and not math.isfinite(history.loss[-1]) and math.isfinite(history.loss[0])
+        else:
+            history = cl.train(model, blobs(1), **options)
+            assert not history.diverged and vector(model).isfinite().all()
+
+
+def test_without_penalty_it_is_plain_sgd() -> None:
+    task, model, plain = blobs(0), small(), small()
+    history = cl.train(model, task, epochs=2, batch_size=25, lr=0.1, momentum=0.5, seed=3)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1, momentum=0.5)
+    order, losses = torch.Generator().manual_seed(3), []
+    for _ in range(2):
+        for batch in torch.randperm(60, generator=order).split(25):
+            loss = cross_entropy(plain(task.train.x[batch].double()), task.train.y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    assert history.loss == pytest.approx(losses, rel=1e-12)
+    torch.testing.assert_close(vector(model), vector(plain))
+
+
+@pytest.mark.parametrize("penalty", [None, cl.EWC(), cl.L2()])
+@pytest.mark.parametrize("step", ["proximal", "gradient"])
+def test_a_penalty_that_has_seen_nothing_holds_nothing(penalty: cl.Penalty | None, step: str) -> None:
+    model, free = small(), small()
+    cl.train(free, blobs(0))
+    cl.train(model, blobs(0), penalty=penalty, strength=100.0, step=step)
+    assert torch.equal(vector(model), vector(free))
+
+
+# the same again, and different
+
+
+def test_same_seed_same_result_whatever_else_was_random() -> None:
+    ends = []
+    for global_seed, seed in ((0, 5), (1, 5), (0, 6)):
+        torch.manual_seed(global_seed)
+        before, model = torch.get_rng_state(), small()
+        ends.append((cl.train(model, blobs(0), seed=seed, batch_size=16).loss, vector(model)))
+        assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"
+    assert ends[0][0] == ends[1][0] and torch.equal(ends[0][1], ends[1][1])
+    assert ends[0][0] != ends[2][0]
+
+
+class Seen(nn.Module):
+    """Remembers the samples that it sees while it is trained."""
+
+    def __init__(self, n_outputs: int = 3) -> None:
+        super().__init__()
+        self.linear, self.order = nn.Linear(4, n_outputs), list[float]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.order += x[:, 0].tolist()
+        return self.linear(x)
+
+
+def test_every_method_sees_the_same_samples_in_the_same_order() -> None:
+    task, orders = blobs(0), []
+    for penalty, step, watch in ((None, "proximal", None), (cl.EWC(), "proximal", {"t": task}), (cl.L2(), "gradient", None)):
+        model = Seen()
+        if penalty is not None:
+            penalty.consolidate(model, task)
+            model.order.clear()
+        cl.train(model, task, penalty=penalty, step=step, watch=watch, every=2, epochs=2, batch_size=7)
+        orders.append(model.order)
+    assert orders[0] == orders[1] == orders[2] and len(orders[0]) == 120
+    once = sorted(task.train.x[:, 0].tolist())
+    assert sorted(orders[0][:60]) == once and sorted(orders[0][60:]) == once, "each epoch sees each sample once"
+    assert orders[0][:60] != orders[0][60:]
+
+
+def test_the_defaults_learn_mnist() -> None:
+    task, model = cl.mnist(2_000, 500), cl.mlp()
+    history = cl.train(model, task)
+    assert len(history.loss) == 3 * math.ceil(2_000 / 128)
+    assert cl.evaluate(model, task).accuracy > 0.8
+
+
+def test_another_optimizer() -> None:
+    model, penalty = learnt(blobs(0))
+    adam: Callable[..., torch.optim.Optimizer] = lambda parameters: torch.optim.Adam(parameters, lr=1e-2)  # noqa: E731
+    held, free = copy.deepcopy(model), copy.deepcopy(model)
+    cl.train(held, blobs(1), penalty=penalty, strength=100.0, step="gradient", optimizer=adam)
+    cl.train(free, blobs(1), optimizer=adam)
+    assert penalty(held).item() < penalty(free).item()
+
+
+# what is recorded
+
+
+def test_history_watches_and_keeps_weights() -> None:
+    a, b = blobs(0), blobs(1)
+    model = small()
+    start = copy.deepcopy(model)
+    history = cl.train(
+        model, b, epochs=2, batch_size=20, watch={"A": a, "B train": b.train}, every=4, keep_weights=True
+    )  # fmt: skip
+    assert history.steps == [0, 4, 6] and len(history.loss) == 6
+    assert set(history.watched) == {"A", "B train"} and all(len(seen) == 3 for seen in history.watched.values())
+    assert history.watched["A"][0] == cl.evaluate(start, a) and history.watched["A"][-1] == cl.evaluate(model, a)
+    assert history.watched["B train"][-1] == cl.evaluate(model, b.train)
+    assert history.accuracy("A") == [e.accuracy for e in history.watched["A"]]
+    assert not history.interrupted and not history.diverged
+    for weights, reference in ((history.weights[0], start), (history.weights[-1], model)):
+        assert all(torch.equal(weights[name], p) for name, p in reference.named_parameters())
+    replay = copy.deepcopy(start)
+    replay.load_state_dict(history.weights[1])
+    assert history.watched["A"][1] == cl.evaluate(replay, a)
+
+
+def test_watching_changes_nothing_and_modes_and_frozen_weights_stay() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+    model[0].bias.requires_grad_(False)
+    model[1].eval()
+    watched = copy.deepcopy(model)
+    modes, bias = [m.training for m in model.modules()], model[0].bias.clone()
+    cl.train(model, blobs(0))
+    cl.train(watched, blobs(0), watch={"other": blobs(1)}, every=1)
+    assert torch.equal(vector(model), vector(watched)) and torch.equal(model[1].running_mean, watched[1].running_mean)
+    assert [m.training for m in model.modules()] == modes and torch.equal(model[0].bias, bias)
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_no_epochs_no_change() -> None:
+    model = small()
+    history = cl.train(model, blobs(0), epochs=0, watch={"A": blobs(0)})
+    assert torch.equal(vector(model), vector(small())) and history.loss == [] and history.steps == [0]
+
+
+# evaluation
+
+
+@pytest.mark.parametrize("classes", [None, (0, 1, 2, 3), (1, 3)])
+def test_evaluate_against_the_definition(classes: tuple[int, ...] | None) -> None:
+    """More samples than fit into one chunk; a mean over samples, not over chunks."""
+    model, y = small(n_classes=4), torch.arange(4_500) % 4
+    if classes == (1, 3):
+        y = y // 2 * 2 + 1
+    data = cl.Split(torch.randn(4_500, 4, dtype=torch.float64), y)
+    logits = model(data.x).detach()
+    if classes == (1, 3):
+        logits[:, [0, 2]] = -math.inf
+    result = cl.evaluate(model, data, classes)
+    assert result.loss == pytest.approx(float(-logits.log_softmax(1)[torch.arange(4_500), y].mean()), rel=1e-12)
+    assert result.accuracy == float((logits.argmax(1) == y).double().mean())
+
+
+def test_evaluate_uses_eval_mode_test_data_and_the_task_s_classes() -> None:
+    model, task = nn.Sequential(nn.Linear(4, 5), nn.Dropout(0.5)), blobs(0)
+    result = cl.evaluate(model, task)
+    assert result == cl.evaluate(model, task.test, (0, 1, 2)) == cl.evaluate(model, task) and model.training
+    assert result != cl.evaluate(model, task.train, (0, 1, 2)) and result != cl.evaluate(model, task.test)
+    assert cl.evaluate(model, task, classes=(0, 1, 2, 3, 4)) == cl.evaluate(model, task.test)
+
+
+def test_only_a_task_s_own_outputs_learn() -> None:
+    first, second = cl.split(blobs(0, classes=4), classes_per_task=2)
+    model = Seen(n_outputs=4)
+    before = model.linear.weight.detach().clone()
+    cl.train(model, second)
+    assert torch.equal(model.linear.weight[:2], before[:2]) and not torch.equal(model.linear.weight[2:], before[2:])
+    assert first.classes == (0, 1) and second.classes == (2, 3)
+
+
+# sequences
+
+
+def test_learn_is_train_consolidate_evaluate() -> None:
+    tasks = [blobs(0), blobs(1), blobs(2)]
+    model, penalty = small(), cl.EWC()
+    run = cl.learn(model, tasks, penalty, strength=10.0, epochs=2, seed=4)
+    by_hand, own = small(), cl.EWC()
+    expected = torch.full((3, 3), math.nan, dtype=torch.float64)
+    for i, task in enumerate(tasks):
+        cl.train(by_hand, task, penalty=own, strength=10.0, epochs=2, seed=4)
+        own.consolidate(by_hand, task)
+        for j in range(i + 1):
+            expected[i, j] = cl.evaluate(by_hand, tasks[j]).accuracy
+    torch.testing.assert_close(run.accuracy, expected, equal_nan=True, rtol=0, atol=0)
+    assert torch.equal(vector(model), vector(by_hand)) and penalty.n_tasks == 3
+    assert (
+        run.accuracy.isnan().tolist() == run.loss.isnan().tolist() == [[False, True, True], [False, False, True], [False] * 3]
+    )
+    assert len(run.histories) == 3 and not run.interrupted
+
+
+def test_metrics_by_hand() -> None:
+    nan = math.nan
+    run = Run(torch.tensor([[0.9, nan, nan], [0.95, 0.8, nan], [0.5, 0.9, 0.7]]).double(), torch.zeros(3, 3))
+    run.histories = [cl.History()] * 3
+    assert run.average_accuracy == pytest.approx((0.5 + 0.9 + 0.7) / 3)
+    assert run.forgetting == pytest.approx(((0.95 - 0.5) + (0.8 - 0.9)) / 2)
+    run.histories = [cl.History()] * 2  # interrupted after the second task
+    assert run.average_accuracy == pytest.approx((0.95 + 0.8) / 2) and run.forgetting == pytest.approx(0.9 - 0.95)
+    run.histories = [cl.History()]
+    assert run.average_accuracy == pytest.approx(0.9) and run.forgetting == 0.0
+
+
+@pytest.mark.parametrize("scenario", ["task", "domain", "class"])
+def test_scenarios_are_evaluated_by_what_is_known(scenario: str) -> None:
+    tasks = cl.split(blobs(0, classes=4, n=200), 2, scenario=scenario)
+    model = small(n_classes=4)
+    run = cl.learn(model, tasks, epochs=10)
+    known = {"task": (0, 1), "domain": (0, 1), "class": (0, 1, 2, 3)}[scenario]
+    assert run.accuracy[1, 0] == cl.evaluate(model, tasks[0].test, known).accuracy
+    assert run.accuracy[0, 0] > 0.8 and run.accuracy[1, 1] > 0.8
+    if scenario == "class":  # choosing between all four, the network answers with the classes it saw last
+        assert run.accuracy[1, 0] < 0.2 < cl.evaluate(model, tasks[0].test, (0, 1)).accuracy
+
+
+def test_learn_stops_at_a_task_that_diverges() -> None:
+    tasks, penalty = [blobs(0), blobs(1), blobs(2)], cl.L2()
+    with pytest.warns(RuntimeWarning, match="diverged"):
+        run = cl.learn(small(), tasks, penalty, strength=1e6, step="gradient", epochs=300)
+    assert [h.diverged for h in run.histories] == [False, True] and penalty.n_tasks == 1
+    assert run.accuracy[2].isnan().all() and not run.interrupted
+
+
+# one's own network
+
+
+class Words(nn.Module):
+    """Token inputs: an embedding, a mean over positions, and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.output = nn.Embedding(20, 6), nn.Linear(6, 2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.output(self.embedding(tokens).mean(1))
+
+
+def test_tokens_and_one_s_own_module() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(0, 20, (80, 5))
+    data = cl.Split(tokens, (tokens.float().mean(1) > 9.5).long())
+    model, penalty = Words(), cl.EWC()
+    cl.train(model, data, epochs=60, batch_size=20)
+    assert cl.evaluate(model, data).accuracy > 0.9
+    penalty.consolidate(model, data)
+    assert set(penalty.precision) == {"embedding.weight", "output.weight", "output.bias"}
+    other = cl.Split(data.x, 1 - data.y)
+    free = copy.deepcopy(model)
+    cl.train(model, other, penalty=penalty, strength=1e4, epochs=60)
+    cl.train(free, other, epochs=60)
+    assert cl.evaluate(model, data).accuracy > 0.9 > cl.evaluate(free, data).accuracy
+
+
+# Ctrl-C
+
+
+class Interrupted(Seen):
+    """Ctrl-C arrives in the ``at``-th forward pass, counted from the time when ``at`` is set."""
+
+    at = -1
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.at -= 1
+        if self.at == 0:
+            raise KeyboardInterrupt
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("every", [1, 1_000])
+@pytest.mark.parametrize("after", range(3, 12))
+def test_an_interruption_anywhere_leaves_model_and_history_usable(after: int, every: int) -> None:
+    """In a training step or while the watched data are evaluated (after the two passes that check the data)."""
+    model, task = Interrupted(), blobs(0)
+    model.linear.eval()
+    model.at = after
+    modes = [module.training for module in model.modules()]
+    with pytest.warns(RuntimeWarning, match=r"interrupted after \d+ of 20000 steps; the history so far is returned"):
+        history = cl.train(model, task, epochs=10_000, batch_size=30, watch={"A": task}, every=every, keep_weights=True)
+    assert history.interrupted and not history.diverged
+    assert [module.training for module in model.modules()] == modes
+    assert all(p.isfinite().all() and p.grad is None for p in model.parameters())
+    assert len(history.steps) == len(history.watched["A"]) == len(history.weights) == len(history.accuracy("A"))
+    assert all(math.isfinite(loss) for loss in history.loss)
+    expected = after - 4 if every > 1 else (after - 3) // 2
+    assert len(history.loss) == max(expected, 0)
+    assert len(cl.train(model, task, epochs=1, batch_size=30).loss) == 2, "training can go on"
+
+
+@pytest.mark.parametrize("where", ["training", "testing", "consolidating"])
+def test_an_interrupted_sequence_returns_what_was_measured(where: str) -> None:
+    tasks, model = [blobs(0), blobs(1), blobs(2)], Interrupted()
+
+    class Slow(cl.EWC):
+        def importance(self, model: nn.Module, data: Any, classes: Any) -> dict[str, Tensor]:
+            if where == "consolidating" and self.n_tasks == 1:
+                raise KeyboardInterrupt
+            if where != "consolidating" and self.n_tasks == 0:  # the second task comes: two steps; or 1 check, 2 steps, 1 check
+                assert isinstance(model, Interrupted)
+                result = super().importance(model, data, classes)
+                model.at = 3 if where == "training" else 5
+                return result
+            return super().importance(model, data, classes)
+
+    penalty = Slow()
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        run = cl.learn(model, tasks, penalty, epochs=1, batch_size=30)
+    assert run.interrupted and penalty.n_tasks == 1
+    assert len(run.histories) == 2 and run.accuracy[2].isnan().all() and run.accuracy[0, 0].isfinite()
+    if where == "testing":
+        assert run.accuracy[1].isnan().all()
+    else:
+        assert run.accuracy[1, :2].isfinite().all() and math.isfinite(run.average_accuracy) and math.isfinite(run.forgetting)
+
+
+CTRL_C = """
+import json, signal, sys, torch, cl_teach as cl
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start background programs without it
+model = cl.mlp((50,), n_inputs=4, n_classes=3, device="cpu")
+model[1].eval()
+data = cl.Split(torch.randn(200, 4), torch.arange(200) % 3)
+penalty = cl.EWC()
+penalty.consolidate(model, data)
+seen = []
+
+def count(*_):
+    seen.append(1)
+    if len(seen) == 50:
+        print("running", flush=True)
+
+model.register_forward_hook(count)
+run = cl.learn(model, [cl.Task("t", data, data, (0, 1, 2))] * 3, penalty, epochs=10**6, watch={"t": data})
+history = run.histories[0]
+print(json.dumps({
+    "interrupted": run.interrupted and history.interrupted, "losses": len(history.loss), "tasks": len(run.histories),
+    "looks": [len(history.steps), len(history.watched["t"])], "modes": [m.training for m in model.modules()],
+    "finite": all(bool(p.isfinite().all()) for p in model.parameters()), "accuracy": float(run.accuracy[0, 0]),
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals work in another way there")
+def test_ctrl_c() -> None:
+    pipe = subprocess.PIPE
+    child = subprocess.Popen([sys.executable, "-c", CTRL_C], stdout=pipe, stderr=pipe, text=True)
+    assert child.stdout is not None
+    first = child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+    output, errors = child.communicate()
+    assert first == "running\n" and child.returncode == 0, errors
+    result = json.loads(output)
+    assert result["interrupted"] and result["tasks"] == 1 and result["losses"] > 10 and result["finite"]
+    assert result["looks"][0] == result["looks"][1] > 1 and 0 <= result["accuracy"] <= 1
+    assert result["modes"] == [True, True, False, True, True]
+    assert "RuntimeWarning: interrupted after" in errors and "Traceback" not in errors
+
+
+def test_an_interruption_before_the_first_task_is_one_of_the_program() -> None:
+    model = Interrupted()
+    model.at = 3  # after two checks, while the watched data are first looked at
+    before = vector(model)
+    with pytest.raises(KeyboardInterrupt), pytest.warns(RuntimeWarning, match="interrupted after 0 of 0 steps"):
+        cl.learn(model, [blobs(0), blobs(1)], watch={"A": blobs(0)})
+    assert torch.equal(vector(model), before)
