@@ -1,7 +1,7 @@
 """cl_teach: understand elastic weight consolidation by running it.
 
 The whole public surface is here; each name is explained where it is defined, and the modules read in this order:
-tasks, models, fisher, penalties, training, figures, widgets, lessons.
+tasks, models, fisher, penalties, training, landscapes, figures, widgets, lessons.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ._checks import device
 from .fisher import diagonal_fisher
-from .lessons import claim, setup
+from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
 from .penalties import EWC, L2, OnlineEWC, Penalty
 from .tasks import (
@@ -31,13 +31,13 @@ from .tasks import (
 from .training import Evaluation, History, Run, evaluate, learn, train
 
 if TYPE_CHECKING:
-    from . import figures, widgets
+    from . import figures, landscapes, widgets
 
 __version__ = "0.1.0"
 
 __all__ = [
     "EWC", "L2", "Evaluation", "History", "OnlineEWC", "Penalty", "Run", "Split", "Task",
-    "article_cnn", "claim", "device", "diagonal_fisher", "evaluate", "figures", "joint", "learn", "mlp", "mnist",
+    "article_cnn", "check", "claim", "device", "diagonal_fisher", "evaluate", "figures", "joint", "landscapes", "learn", "mlp", "mnist",
     "permuted", "permuted_mnist", "rotated", "rotated_mnist", "setup", "split", "split_mnist", "train", "two_weight_tasks",
     "two_weights", "widgets",
 ]  # fmt: skip
@@ -45,6 +45,6 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     # Matplotlib and ipywidgets are imported when a picture is first asked for: training on a server needs neither.
-    if name in ("figures", "widgets"):
+    if name in ("figures", "landscapes", "widgets"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,449 @@
+"""Figures of the course, each with a text that says in words and rounded numbers what it shows.
+
+One visual language throughout: task A grey, task B cream; no penalty a blue square, L2 a green triangle, EWC a red circle,
+joint training a black star; lambda on a log axis, task A on x. Markers and labels repeat what colours say.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .tasks import Task
+    from .training import History, Run
+
+METHODS: dict[str, dict[str, Any]] = {
+    "none": {"color": "#0072B2", "marker": "s", "linestyle": ":", "label": "no penalty"},
+    "L2": {"color": "#00795A", "marker": "^", "linestyle": "--", "label": "L2"},
+    "EWC": {"color": "#C8320A", "marker": "o", "linestyle": "-", "label": "EWC"},
+    "online EWC": {"color": "#E69F00", "marker": "D", "linestyle": "-.", "label": "online EWC"},
+    "joint": {"color": "black", "marker": "*", "linestyle": (0, (1, 1)), "label": "joint training"},
+}
+TASK_A: dict[str, Any] = {"color": "#5F5F5F", "linestyle": "-"}
+TASK_B: dict[str, Any] = {"color": "#B07D00", "linestyle": "--"}
+GREY, CREAM = "#BDBDBD", "#F7E3A1"
+
+
+class Picture:
+    """A figure and the text that stands for it where it cannot be seen.
+
+    Args:
+        figure: drawn with matplotlib.
+        alt: what it shows, in words and rounded numbers.
+    """
+
+    def __init__(self, figure: Figure, alt: str) -> None:
+        self.figure = figure
+        self.alt = alt
+
+    @cached_property
+    def png(self) -> bytes:
+        """The figure as PNG, rendered once; the same drawing gives the same bytes."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
+    def save(self, path: str | Path) -> None:
+        """Write the PNG to ``path``."""
+        Path(path).write_bytes(self.png)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+
+
+def canvas(
+    columns: int = 1, width: float = 7.0, height: float = 3.9, rows: int = 1, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure of ``width`` x ``height`` inches at 100 dots an inch, and its axes from left to right, top to bottom."""
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _accuracy_axis(axis: Axes, which: str = "y") -> None:
+    (axis.set_ylim if which == "y" else axis.set_xlim)(0, 1)
+    getattr(axis, which + "axis").set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def digits(tasks: Sequence[Task], n: int = 10) -> Picture:
+    """The first training image of each of ``n`` classes, one row a task."""
+    figure, axes = canvas(columns=n, rows=len(tasks), width=7, height=0.8 * len(tasks) + 0.2)
+    for row, task in enumerate(tasks):
+        for column, label in enumerate(range(n)):
+            axis = axes[row * n + column]
+            index = int((task.train.y == label).nonzero()[0])
+            axis.imshow(task.train.x[index, 0], cmap="gray_r", interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        axes[row * n].set_ylabel(task.name, rotation=0, ha="right", va="center")
+    names = ", ".join(task.name for task in tasks)
+    return Picture(figure, f"One picture of each digit 0 to {n - 1} in a row; {len(tasks)} rows, one a task: {names}.")
+
+
+# --- training one task ----------------------------------------------------------------------------------------------------
+
+
+def _draw_curves(axis: Axes, history: History, at: int | None, ceiling: float | None) -> None:
+    for name, style in zip(history.watched, (TASK_A, TASK_B), strict=False):
+        axis.plot(history.steps, history.accuracy(name), lw=2.2, label=f"task {name}", **style)
+    if ceiling is not None:
+        axis.axhline(ceiling, color="black", lw=1, ls=(0, (1, 1)))
+        axis.annotate("joint training", (history.steps[len(history.steps) // 2], ceiling - 0.06), ha="center", fontsize=10)
+    if at is not None:
+        axis.axvline(history.steps[at], color="#0072B2", lw=1.5)
+        for name, style in zip(history.watched, (TASK_A, TASK_B), strict=False):
+            axis.plot(history.steps[at], history.accuracy(name)[at], "o", ms=9, color=style["color"], mec="black")
+    axis.set(xlabel="training steps on task B", ylabel="test accuracy")
+    axis.legend(loc="center right", frameon=False)
+    _accuracy_axis(axis)
+
+
+def learning_curves(history: History, ceiling: float | None = None) -> Picture:
+    """Test accuracy of each watched task while training goes on; ``ceiling`` is what joint training reaches."""
+    figure, (axis,) = canvas()
+    _draw_curves(axis, history, None, ceiling)
+    parts = [
+        f"task {n} from {_percent(history.accuracy(n)[0])} to {_percent(history.accuracy(n)[-1])}" for n in history.watched
+    ]
+    top = "" if ceiling is None else f" Joint training reaches {_percent(ceiling)}."
+    return Picture(figure, f"Test accuracy over {history.steps[-1]} training steps: {'; '.join(parts)}.{top}")
+
+
+def forgetting_frame(history: History, at: int, images: Tensor, truth: Sequence[int], answers: Sequence[int]) -> Picture:
+    """One moment of training: the curves with a mark at ``history.steps[at]``, and what the network then says of ``images``.
+
+    Args:
+        at: index into ``history.steps``.
+        images: (N, 1, H, W), N even; ``truth`` and ``answers`` one label each.
+    """
+    columns = len(truth) // 2
+    figure = Figure(figsize=(7.4, 3.6), dpi=100, layout="constrained")
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.25, 1))
+    left, right = halves
+    _draw_curves(left.subplots(), history, at, None)
+    panels: Any = right.subplots(2, columns)
+    for axis, image, true, said in zip(panels.flat, images, truth, answers, strict=True):
+        right_answer = true == said
+        axis.imshow(image[0], cmap="gray_r", interpolation="nearest")
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(f"“{said}” {'✓' if right_answer else '✗'}", fontsize=12, color="black" if right_answer else "#C8320A")
+    first, *others = history.watched
+    right.suptitle(f"what the network says on task {first}", fontsize=10)
+    correct = sum(t == s for t, s in zip(truth, answers, strict=True))
+    state = ", ".join(f"task {n} {_percent(history.accuracy(n)[at])}" for n in (first, *others))
+    return Picture(figure, f"After {history.steps[at]} steps on task B: {state}; {correct} of {len(truth)} shown digits right.")
+
+
+# --- two weights ----------------------------------------------------------------------------------------------------------
+
+
+def two_weight_surface(
+    w1: Tensor,
+    w2: Tensor,
+    losses: Mapping[str, Tensor],
+    ends: Mapping[str, Tensor],
+    paths: Mapping[str, Tensor] | None = None,
+    start: Tensor | None = None,
+    rings: Mapping[str, Tensor] | None = None,
+    title: str = "",
+) -> Picture:
+    """The exact loss surfaces of tasks A and B over two weights, and where methods end.
+
+    Args:
+        w1, w2: axes of the grid, shapes (W,) and (H,).
+        losses: "A" and maybe "B" -> mean loss on the grid, shape (H, W). The shaded region lies within 0.01 nats of the
+            task's own minimum; lines follow at 0.1 and 0.3 nats, the same levels for both.
+        ends: method (a key of ``METHODS``) -> end point (2,).
+        paths: method -> the way there, (steps, 2).
+        start: task A's solution theta_A, (2,).
+        rings: method -> a closed curve (points, 2), where that method's penalty is constant.
+    """
+    figure, (axis,) = canvas(width=5.6, height=5.0)
+    for name, region, style in (("A", GREY, TASK_A), ("B", CREAM, TASK_B)):
+        if name in losses:
+            rise = (losses[name] - losses[name].min()).numpy()
+            axis.contourf(w1, w2, rise, levels=[0, 0.01], colors=[region], alpha=0.85)
+            axis.contour(
+                w1, w2, rise, levels=[0.01, 0.1, 0.3], colors=style["color"], linestyles=style["linestyle"], linewidths=1.2
+            )
+            row, column = divmod(int(losses[name].argmin()), len(w1))
+            place: dict[str, Any] = {"xytext": (0, 26 if name == "B" else -34), "textcoords": "offset points"}
+            axis.annotate(f"task {name}", (float(w1[column]), float(w2[row])), ha="center", color=style["color"], **place)
+    for method, ring in (rings or {}).items():
+        style = METHODS[method]
+        axis.plot(ring[:, 0], ring[:, 1], color=style["color"], lw=1.8, ls=style["linestyle"])
+    for method, path in (paths or {}).items():
+        axis.plot(path[:, 0], path[:, 1], color=METHODS[method]["color"], lw=2)
+    if start is not None:
+        axis.plot(*start, "o", ms=8, color="white", mec="black", zorder=5)
+        axis.annotate(r"$\theta_A$", tuple(start.tolist()), xytext=(-8, -4), textcoords="offset points", ha="right", fontsize=12)
+    for method, end in ends.items():
+        style = METHODS[method]
+        axis.plot(
+            *end,
+            style["marker"],
+            ms=15 if method == "joint" else 11,
+            color=style["color"],
+            mec="white",
+            label=style["label"],
+            zorder=6,
+        )
+    axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", title=title)
+    axis.set(xlim=(float(w1[0]), float(w1[-1])), ylim=(float(w2[0]), float(w2[-1])))
+    if ends:
+        axis.legend(loc="lower right", framealpha=0.9)
+    places = [f"{METHODS[m]['label']} ends at ({float(e[0]):.1f}, {float(e[1]):.1f})" for m, e in ends.items()]
+    if start is not None:
+        places.insert(0, f"theta_A lies at ({float(start[0]):.1f}, {float(start[1]):.1f})")
+    shown = " and ".join(losses)
+    return Picture(figure, f"{title + ': ' if title else ''}loss surface of {shown} over two weights. {'; '.join(places)}.")
+
+
+def circle(centre: Tensor, radius: float) -> Tensor:
+    """101 points (101, 2) on the circle around ``centre``: where an L2 penalty is constant."""
+    return ellipse(centre, torch.eye(2).to(centre), radius**2)
+
+
+def ellipse(centre: Tensor, precision: Tensor, level: float) -> Tensor:
+    """101 points w (101, 2) with (w - centre)^T precision (w - centre) = level; ``precision`` is (2, 2), positive definite."""
+    angle = torch.linspace(0, 2 * torch.pi, 101).to(centre)
+    values, vectors = torch.linalg.eigh(precision)
+    unit = torch.stack([angle.cos(), angle.sin()])  # (2, 101)
+    points: Tensor = centre + (vectors @ ((level / values).sqrt()[:, None] * unit)).T
+    return points
+
+
+# --- strengths ------------------------------------------------------------------------------------------------------------
+
+Sweep = Mapping[float, tuple[float, float]]  # strength -> (accuracy on A, accuracy on B)
+
+
+def _draw_frontier(
+    axis: Axes, sweeps: Mapping[str, Sweep], joint: tuple[float, float] | None, at: tuple[str, float] | None
+) -> None:
+    for method, sweep in sweeps.items():
+        style, points = METHODS[method], np.array(list(sweep.values()))
+        axis.plot(points[:, 0], points[:, 1], color=style["color"], ls=style["linestyle"], lw=1.3)
+        axis.plot(points[:, 0], points[:, 1], style["marker"], color=style["color"], ms=7, label=style["label"])
+    if joint is not None:
+        axis.plot(*joint, "*", ms=16, color="black", label="joint training")
+    if at is not None:
+        method, strength = at
+        axis.plot(*sweeps[method][strength], METHODS[method]["marker"], ms=15, mfc="none", mec="black", mew=2)
+    axis.set(xlabel="test accuracy on task A", ylabel="test accuracy on task B")
+    axis.legend(loc="lower left", frameon=False)
+    for which in "xy":
+        _accuracy_axis(axis, which)
+        getattr(axis, f"{which}axis").set_major_locator(_ticks())
+
+
+def _ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(5)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    return max(0.0, min(values) - 0.05), 1.0
+
+
+def frontier(sweeps: Mapping[str, Sweep], joint: tuple[float, float] | None = None) -> Picture:
+    """Stability against plasticity: accuracy on A (kept) against accuracy on B (learnt), one point a strength.
+
+    Args:
+        sweeps: method -> {strength: (accuracy on A, accuracy on B)}.
+        joint: the same pair for joint training.
+    """
+    figure, (axis,) = canvas(width=5.6, height=4.6)
+    _draw_frontier(axis, sweeps, joint, None)
+    points = [p for sweep in sweeps.values() for p in sweep.values()]
+    axis.set(xlim=_limits([p[0] for p in points]), ylim=_limits([p[1] for p in points]))
+    parts = []
+    for method, sweep in sweeps.items():
+        best = max(sweep, key=lambda s, sweep=sweep: sum(sweep[s]))  # type: ignore[misc]
+        a, b = sweep[best]
+        parts.append(f"{method} is best at lambda {best:g} with A {_percent(a)}, B {_percent(b)}")
+    top = "" if joint is None else f"; joint training reaches A {_percent(joint[0])}, B {_percent(joint[1])}"
+    return Picture(figure, f"Accuracy on task A against accuracy on task B, one point a strength: {'; '.join(parts)}{top}.")
+
+
+def strength_frame(
+    sweeps: Mapping[str, Sweep], method: str, strength: float, joint: tuple[float, float] | None = None
+) -> Picture:
+    """One strength of one method: both accuracies over lambda with a mark, and the same point on the frontier."""
+    figure, (left, right) = canvas(columns=2, width=7.6, height=3.7)
+    sweep = sweeps[method]
+    positions, labels = range(len(sweep)), [strength_label(s) for s in sweep]
+    for name, index, style, marker in (("A", 0, TASK_A, "o"), ("B", 1, TASK_B, "D")):
+        left.plot(positions, [p[index] for p in sweep.values()], marker=marker, lw=2, label=f"task {name}", **style)
+    left.axvline(list(sweep).index(strength), color=METHODS[method]["color"], lw=2)
+    left.set(xlabel=f"strength λ of {METHODS[method]['label']}", ylabel="test accuracy")
+    left.set_xticks(list(positions), labels, rotation=45, ha="right")
+    left.legend(loc="lower center", frameon=False)
+    _accuracy_axis(left)
+    _draw_frontier(right, sweeps, joint, (method, strength))
+    points = [p for s in sweeps.values() for p in s.values()]
+    right.set(xlim=_limits([p[0] for p in points]), ylim=_limits([p[1] for p in points]))
+    a, b = sweep[strength]
+    return Picture(figure, f"{method} with lambda {strength:g}: task A {_percent(a)}, task B {_percent(b)}.")
+
+
+def strength_label(strength: float) -> str:
+    """A strength as a short label: 0, 0.03, 100, 10⁴."""
+    if strength >= 1e4 and abs(np.log10(strength) - round(np.log10(strength))) < 1e-9:
+        return "10" + str(round(np.log10(strength))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{strength:g}"
+
+
+def stability(average: Mapping[str, Mapping[float, float]], limit: float) -> Picture:
+    """Mean accuracy over strengths for the two kinds of step ("gradient", "proximal"), with the gradient step's limit."""
+    figure, (axis,) = canvas()
+    styles: dict[str, dict[str, Any]] = {
+        "gradient": {"color": "#0072B2", "marker": "X", "ls": ":"},
+        "proximal": {"color": "#C8320A", "marker": "o", "ls": "-"},
+    }
+    for step, values in average.items():
+        axis.plot(list(values), list(values.values()), lw=2, ms=8, label=f"{step} step", **styles[step])
+    axis.axvline(limit, color="black", lw=1, ls="--")
+    axis.annotate("2 (1 + momentum) / (lr · max F)", (limit, 0.04), xytext=(4, 0), textcoords="offset points", fontsize=10)
+    axis.set(xscale="log", xlabel="strength λ", ylabel="mean accuracy on A and B")
+    axis.legend(loc="center left", frameon=False)
+    _accuracy_axis(axis)
+    ends = [f"the {step} step ends at {_percent(list(v.values())[-1])}" for step, v in average.items()]
+    return Picture(
+        figure, f"Mean accuracy over lambda up to {max(average['proximal']):g}: {'; '.join(ends)}; its limit is {limit:.0f}."
+    )
+
+
+# --- from Bayes to the Fisher ---------------------------------------------------------------------------------------------
+
+
+def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
+    """Log densities over two weights side by side, each relative to its highest value; a cross marks that place."""
+    figure, axes = canvas(columns=len(panels), width=7.6, height=3.0, sharey=True)
+    peaks = []
+    for axis, (name, values) in zip(axes, panels.items(), strict=True):
+        relative = (values - values.max()).numpy()
+        shades = axis.contourf(w1, w2, relative, levels=[-400, -200, -100, -50, -20, -8, -3, 0], cmap="cividis", extend="min")
+        row, column = divmod(int(values.argmax()), len(w1))
+        peaks.append(f"{name} peaks at ({float(w1[column]):.1f}, {float(w2[row]):.1f})")
+        axis.plot(float(w1[column]), float(w2[row]), "X", ms=10, color="white", mec="black")
+        axis.set_title(name, fontsize=11)
+        axis.set(xlabel="weight 1", aspect="equal")
+    axes[0].set_ylabel("weight 2")
+    figure.colorbar(shades, ax=axes, label="log density below its peak", shrink=0.9)
+    return Picture(figure, f"Log densities over two weights: {'; '.join(peaks)}.")
+
+
+def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float, step: int, n: int) -> Picture:
+    """Laplace's approximation of a density over one weight, as density (left) and log density (right).
+
+    Args:
+        w, log_density: the true curve, shape (N,), up to a constant.
+        mode, precision: of the normal distribution that replaces it.
+        step: 0 shows the density, 1 also its mode, 2 also the normal distribution.
+        n: how many samples it stands on, for the title.
+    """
+    figure, (left, right) = canvas(columns=2, width=7.6, height=3.5)
+    spacing = float(w[1] - w[0])
+    true_log = log_density - torch.logsumexp(log_density, 0) - np.log(spacing)
+    normal_log = 0.5 * np.log(precision / (2 * np.pi)) - 0.5 * precision * (w - mode) ** 2
+    for axis, transform in ((left, torch.exp), (right, lambda v: v)):
+        axis.plot(w, transform(true_log), color="#B07D00", lw=3, label="true posterior")
+        if step >= 1:
+            axis.axvline(mode, color="black", lw=1, ls=":", label="mode")
+        if step >= 2:
+            axis.plot(w, transform(normal_log), color="#C8320A", lw=2, ls="--", label="Laplace (normal)")
+        axis.set_xlabel("weight 1")
+    left.set(ylabel="density", title=f"{n} samples", ylim=(0, 1.15 * float(true_log.exp().max())))
+    peak = float(true_log.max())
+    right.set(ylabel="log density", title="the same, as logarithm", ylim=(peak - 12, peak + 1.5))
+    right.legend(loc="lower center", frameon=False)
+    gap = 0.5 * float((true_log.exp() - normal_log.exp()).abs().sum()) * spacing
+    words = [
+        "the true posterior",
+        f"and its mode at {mode:.2f}",
+        f"and a normal density with standard deviation {precision**-0.5:.2f}",
+    ]
+    tail = f", which misplaces {_percent(gap)} of the probability" if step == 2 else ""
+    return Picture(figure, f"{n} samples: {' '.join(words[: step + 1])}{tail}.")
+
+
+def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
+    """Distribution of the per-sample score d log p / d weight: the wider, the larger the Fisher information."""
+    figure, axes = canvas(columns=len(scores), width=7, height=3.1, sharex=True, sharey=True)
+    parts = []
+    for axis, (name, values) in zip(axes, scores.items(), strict=True):
+        axis.hist(values.numpy(), bins=41, range=(-3, 3), color="#56789A")
+        variance = float(values.var())
+        axis.set(xlabel=f"score of {name}", title=f"variance {variance:.3f}", yscale="log")
+        parts.append(f"{name} has variance {variance:.2f}")
+    axes[0].set_ylabel("samples")
+    return Picture(figure, f"Histograms of the score: {', '.join(parts)}.")
+
+
+def importance_images(images: Mapping[str, Tensor]) -> Picture:
+    """Importance of each input pixel, shape (28, 28) each, on one common log scale; white means exactly zero."""
+    from matplotlib.colors import LogNorm
+
+    figure, axes = canvas(columns=len(images), width=2.6 * len(images) + 0.9, height=3.0)
+    top = max(float(image.max()) for image in images.values())
+    for axis, (name, image) in zip(axes, images.items(), strict=True):
+        shown = axis.imshow(np.ma.masked_equal(image.numpy(), 0), cmap="cividis", norm=LogNorm(top * 1e-4, top))
+        axis.set(xticks=[], yticks=[], title=name)
+    figure.colorbar(shown, ax=axes, label="Fisher information", shrink=0.85)
+    zeros = [f"{name}: {int((image == 0).sum())} of {image.numel()} pixels matter nothing" for name, image in images.items()]
+    return Picture(figure, f"Fisher information of the weights that leave each pixel. {'; '.join(zeros)}.")
+
+
+def label_choices(tables: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Size of Fisher estimates relative to the exact one: panel -> {label choice: ratio of sums}."""
+    figure, axes = canvas(columns=len(tables), width=7.4, height=3.3, sharey=True)
+    parts = []
+    for axis, (name, ratios) in zip(axes, tables.items(), strict=True):
+        bars = axis.bar(list(ratios), list(ratios.values()), color=["black", "#56789A", "#E69F00", "#C8320A"][: len(ratios)])
+        axis.bar_label(bars, fmt="%.2f", padding=2)
+        axis.axhline(1, color="black", lw=1, ls=":")
+        axis.set(title=name, ylim=(0, 1.25))
+        parts.append(f"{name}: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items()))
+    axes[0].set_ylabel("sum of F, relative to exact")
+    return Picture(figure, f"Size of each estimate relative to the exact Fisher information. {'; '.join(parts)}.")
+
+
+# --- sequences ------------------------------------------------------------------------------------------------------------
+
+
+def sequence(runs: Mapping[str, Run], joint: float | None = None) -> Picture:
+    """Learning one task after another: mean accuracy over the tasks seen (left), and on the first task (right)."""
+    figure, (left, right) = canvas(columns=2, width=7.6, height=3.7, sharey=True)
+    parts = []
+    for method, run in runs.items():
+        style, n = METHODS[method], len(run.accuracy)
+        seen, marks = range(1, n + 1), {k: METHODS[method][k] for k in ("color", "marker", "linestyle")}
+        left.plot(seen, run.accuracy.nanmean(dim=1), lw=2, ms=8, label=style["label"], **marks)
+        right.plot(seen, run.accuracy[:, 0], lw=2, ms=8, **marks)
+        parts.append(f"{style['label']} {_percent(run.average_accuracy)} (first task {_percent(float(run.accuracy[-1, 0]))})")
+    if joint is not None:
+        left.plot(n, joint, "*", ms=16, color="black", label="joint training")
+        parts.append(f"joint training {_percent(joint)}")
+    left.set(xlabel="tasks learnt", ylabel="test accuracy", title="mean over tasks seen", xticks=list(seen))
+    right.set(xlabel="tasks learnt", title="first task", xticks=list(seen))
+    left.legend(loc="lower left", frameon=False)
+    _accuracy_axis(left)
+    return Picture(figure, f"Mean accuracy after {n} tasks: {', '.join(parts)}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
@@ -50,3 +51,97 @@ def claim(
     if not all(lower <= v <= upper for v in numbers):
         raise AssertionError(f"✗ {text}")
     print(f"✓ {text}")
+
+
+def check(exercise: str, answer: object = ...) -> None:
+    """Say whether an exercise is solved. Nothing is raised by a wrong or missing answer, so that Run All always runs through.
+
+    Args:
+        exercise: its number, such as "1.1".
+        answer: the student's number or function; ``...`` means "not yet".
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
+    _checks.one_of("exercise", exercise, sorted(_EXERCISES))
+    task, is_right, hint = _EXERCISES[exercise]
+    if answer is ...:
+        print(f"· Exercise {exercise} is still to do: {task}")
+        return
+    try:
+        right = bool(is_right(answer))
+    except Exception as error:  # whatever a student's code raises is told to the student
+        hint, right = f"it stopped with {type(error).__name__}: {error}", False
+    print(f"✓ Exercise {exercise} is solved." if right else f"✗ Exercise {exercise}, not yet: {hint}.")
+
+
+def _close(a: Any, b: Any) -> bool:
+    return torch.allclose(torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64), rtol=1e-6)
+
+
+def _knows_share(f: Callable[..., Any]) -> bool:
+    return _close([f(0.9, 0.3), f(0.9, 0.1), f(0.8, 0.8)], [0.75, 1.0, 0.0])
+
+
+def _knows_l2_gradient(f: Callable[..., Any]) -> bool:
+    theta, anchor = torch.randn(2, 5, dtype=torch.float64)
+    return _close(f(theta, anchor, 0.7), 0.7 * (theta - anchor))
+
+
+def _knows_two_weight_fisher(f: Callable[..., Any]) -> bool:
+    x, p = torch.randn(6, 2, dtype=torch.float64), torch.rand(6, dtype=torch.float64)
+    return _close(f(x, p), ((p * (1 - p))[:, None] * x**2).mean(0))
+
+
+def _knows_penalty(f: Callable[..., Any]) -> bool:
+    importance, theta, anchor = torch.rand(3, 5, dtype=torch.float64)
+    return _close(f(importance, theta, anchor), (importance * (theta - anchor) ** 2).sum())
+
+
+def _knows_merged_anchor(f: Callable[..., Any]) -> bool:
+    f1, f2, m1, m2 = torch.rand(4, 5, dtype=torch.float64) + 0.1
+    return _close(f(f1, m1, f2, m2), (f1 * m1 + f2 * m2) / (f1 + f2))
+
+
+_EXERCISES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
+    "1.1": (
+        "write share_lost(before, after), the share of what could be lost that was lost, if guessing gives 10 %.",
+        _knows_share,
+        "from 90 % to 10 % everything is lost (1.0), from 90 % to 30 % three quarters (0.75)",
+    ),
+    "1.2": (
+        "train 90° first and 0° second; how much accuracy on the first task is lost?",
+        lambda answer: 0.5 <= float(answer) <= 0.85,
+        "give the accuracy on the first task before minus after, as a number between 0 and 1",
+    ),
+    "2.1": (
+        "write l2_gradient(theta, anchor, strength), the gradient of strength / 2 * sum((theta - anchor)**2).",
+        _knows_l2_gradient,
+        "differentiate with respect to theta; the 2 of the square and the 1/2 cancel",
+    ),
+    "2.2": (
+        "other code minimises loss + 0.05 * sum((theta - anchor)**2); which strength is that here?",
+        lambda answer: _close(answer, 0.1),
+        "here the same sum is multiplied by strength / 2",
+    ),
+    "3.1": (
+        "write two_weight_fisher(x, p), the diagonal Fisher of the two-weight model, inputs x (N, 2) and p(label 1) (N,).",
+        _knows_two_weight_fisher,
+        "the score of one sample is (y - p) x; its square has the mean p (1 - p) x**2 under the model; then average over N",
+    ),
+    "3.2": (
+        "task A had 10,000 samples and task B has 2,500; which lambda does Bayes ask for when both losses are means?",
+        lambda answer: _close(answer, 4.0),
+        "the log posterior sums over samples; divide it by the number of samples of B to turn B's sum into a mean",
+    ),
+    "4.1": (
+        "write penalty(importance, theta, anchor), the sum that EWC adds, without strength / 2.",
+        _knows_penalty,
+        "it is the L2 penalty with one factor more inside the sum",
+    ),
+    "4.2": (
+        "write merged_anchor(F1, m1, F2, m2), the anchor of the one quadratic that two EWC penalties add up to.",
+        _knows_merged_anchor,
+        "set the gradient F1 (theta - m1) + F2 (theta - m2) to zero",
+    ),
+}

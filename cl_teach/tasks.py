@@ -262,20 +262,25 @@ def joint(tasks: Sequence[Task]) -> Task:
     return Task("joint", train, test, classes=tuple({c for t in tasks for c in t.classes}))
 
 
-def two_weight_tasks(n: int = 400, seed: int = 0) -> list[Task]:
+def two_weight_tasks(n: int = 1_000, seed: int = 0) -> list[Task]:
     """Tasks A and B for the two-weight model: small enough to draw their loss surfaces exactly.
 
-    In task A the first feature varies strongly and decides the label, so A pins down weight 1 and hardly cares about
-    weight 2. In task B it is the other way round. Inputs have shape (n, 2), labels are 0 or 1, drawn from a logistic
-    model, so that a finite best pair of weights exists.
+    In task A the first feature varies much and the second hardly, so A pins down weight 1 and leaves weight 2 nearly free.
+    In task B both features rise and fall together, so B pins down the sum of the weights and leaves their difference nearly
+    free. A pair of weights that serves both exists, but it is not the one that B alone would choose.
+
+    Returns:
+        [A, B], each with ``n`` training and ``n`` test samples: inputs (n, 2), labels 0 or 1 drawn from a logistic model.
     """
     _checks.whole_number("n", n, at_least=10)
     generator = torch.Generator().manual_seed(_checks.seed(seed))
+    independent = torch.tensor([[2.0, 0.0], [0.0, 0.4]], dtype=torch.float64)
+    together = torch.tensor([[1.4, 1.4], [0.3, -0.3]], dtype=torch.float64)
     tasks = []
-    for name, spread, weights in (("A", (2.0, 0.5), (1.0, 0.0)), ("B", (0.5, 2.0), (2.5, 1.5))):
+    for name, mixing, weights in (("A", independent, (1.0, 0.0)), ("B", together, (2.2, 0.8))):
         parts = []
         for _ in range(2):
-            x = torch.randn(n, 2, generator=generator, dtype=torch.float64) * torch.tensor(spread)
+            x = torch.randn(n, 2, generator=generator, dtype=torch.float64) @ mixing
             p = torch.sigmoid(x @ torch.tensor(weights, dtype=torch.float64))
             y = (torch.rand(n, generator=generator, dtype=torch.float64) < p).long()
             parts.append(Split(x.float(), y))

@@ -189,7 +189,8 @@ def train(
     history, losses = observer.history, []
     modes = [(module, module.training) for module in model.modules()]
     n_batches = math.ceil(len(split) / batch_size)
-    bar = tqdm(total=epochs * n_batches, disable=not progress, delay=2, leave=False, desc="training", unit="step")
+    quiet = {} if progress else {"disable": True}  # unset, so that TQDM_DISABLE=1 still works
+    bar = tqdm(total=epochs * n_batches, delay=2, leave=False, desc="training", unit="step", **quiet)
     try:
         observer.look(0)
         model.train()
