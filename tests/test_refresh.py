@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import refresh as refresh_module
 
 REFRESH = Path(__file__).parent / "refresh.py"
 CODE = [
@@ -102,11 +103,6 @@ def test_a_failing_cell_is_named_and_the_file_left_alone(tmp_path: Path, source:
 
 
 def test_double_ids_are_told_apart() -> None:
-    sys.path.insert(0, str(REFRESH.parent))
-    try:
-        from refresh import _fix_ids
-    finally:
-        sys.path.pop(0)
     cells = [{"id": "a"}, {"id": "a"}, {}, {"id": "cell-003"}, {"id": "b"}]
-    _fix_ids(cells)
+    refresh_module._fix_ids(cells)
     assert [cell["id"] for cell in cells] == ["a", "cell-002", "cell-004", "cell-003", "b"]
