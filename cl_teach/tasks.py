@@ -92,7 +92,8 @@ class Split:
             labels.append(label)
         shapes = sorted({tuple(image.shape) for image in images})
         if len(shapes) > 1:
-            raise ValueError(f"dataset must give images of one shape (torchvision's Resize helps), got {shapes[0]} and {shapes[1]}")
+            got = f"{shapes[0]} and {shapes[1]}"
+            raise ValueError(f"dataset must give images of one shape (torchvision's Resize makes them so), got {got}")
         return cls(torch.stack(images), torch.as_tensor(labels))
 
 
