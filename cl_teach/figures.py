@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -167,7 +168,7 @@ def two_weight_surface(
 
     Args:
         w1, w2: axes of the grid, shapes (W,) and (H,).
-        losses: "A" and maybe "B" -> mean loss on the grid, shape (H, W). The shaded region lies within 0.01 nats of the
+        losses: "A" and maybe "B" -> mean loss on the grid, shape (H, W). The shaded region lies within 0.012 nats of the
             task's own minimum; lines follow at 0.1 and 0.3 nats, the same levels for both.
         ends: method (a key of ``METHODS``) -> end point (2,).
         paths: method -> the way there, (steps, 2).
@@ -178,9 +179,9 @@ def two_weight_surface(
     for name, region, style in (("A", GREY, TASK_A), ("B", CREAM, TASK_B)):
         if name in losses:
             rise = (losses[name] - losses[name].min()).numpy()
-            axis.contourf(w1, w2, rise, levels=[0, 0.01], colors=[region], alpha=0.85)
+            axis.contourf(w1, w2, rise, levels=[0, 0.012], colors=[region], alpha=0.85)
             axis.contour(
-                w1, w2, rise, levels=[0.01, 0.1, 0.3], colors=style["color"], linestyles=style["linestyle"], linewidths=1.2
+                w1, w2, rise, levels=[0.012, 0.1, 0.3], colors=style["color"], linestyles=style["linestyle"], linewidths=1.2
             )
             row, column = divmod(int(losses[name].argmin()), len(w1))
             place: dict[str, Any] = {"xytext": (0, 26 if name == "B" else -34), "textcoords": "offset points"}
@@ -337,10 +338,12 @@ def stability(average: Mapping[str, Mapping[float, float]], limit: float) -> Pic
 def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
     """Log densities over two weights side by side, each relative to its highest value; a cross marks that place."""
     figure, axes = canvas(columns=len(panels), width=7.6, height=3.0, sharey=True)
+    levels = [-200, -100, -50, -20, -8, -3, -1, 0]
+    shade = colormaps["cividis"](np.linspace(0, 1, len(levels) - 1))
     peaks = []
     for axis, (name, values) in zip(axes, panels.items(), strict=True):
         relative = (values - values.max()).numpy()
-        shades = axis.contourf(w1, w2, relative, levels=[-400, -200, -100, -50, -20, -8, -3, 0], cmap="cividis", extend="min")
+        shades = axis.contourf(w1, w2, np.maximum(relative, levels[0]), levels=levels, colors=shade)
         row, column = divmod(int(values.argmax()), len(w1))
         peaks.append(f"{name} peaks at ({float(w1[column]):.1f}, {float(w2[row]):.1f})")
         axis.plot(float(w1[column]), float(w2[row]), "X", ms=10, color="white", mec="black")

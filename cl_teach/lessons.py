@@ -23,7 +23,7 @@ def setup() -> None:
 
 
 def claim(
-    sentence: str, measured: float | Iterable[float], *, at_least: float | None = None, at_most: float | None = None
+    sentence: str, measured: float | torch.Tensor | Iterable[float], *, at_least: float | None = None, at_most: float | None = None
 ) -> None:
     """State a sentence of the lesson as code: print it with what was measured, and raise if it is not true.
 
@@ -38,11 +38,13 @@ def claim(
     """
     if at_least is None and at_most is None:
         raise ValueError("claim needs at_least or at_most: a claim without a bound cannot fail")
+    if isinstance(measured, torch.Tensor):
+        measured = measured.flatten().tolist()
     numbers = [float(v) for v in (measured if isinstance(measured, Iterable) else [measured])]
     if not numbers:
         raise ValueError("measured must hold at least one number, got none")
     low, high = min(numbers), max(numbers)
-    value = f"{low:.3g}" if len(numbers) == 1 else f"{low:.3g} to {high:.3g} in {len(numbers)} runs"
+    value = _short(low) if len(numbers) == 1 else f"{_short(low)} to {_short(high)} in {len(numbers)} runs"
     bounds = [f"at least {at_least:g}"] if at_least is not None else []
     bounds += [f"at most {at_most:g}"] if at_most is not None else []
     text = f"{sentence}: {value} (claimed: {' and '.join(bounds)})"
@@ -51,6 +53,10 @@ def claim(
     if not all(lower <= v <= upper for v in numbers):
         raise AssertionError(f"✗ {text}")
     print(f"✓ {text}")
+
+
+def _short(number: float) -> str:
+    return f"{number:.3g}" if abs(number) >= 1e-6 else "0.000000"  # below that, rounding differs between machines
 
 
 def check(exercise: str, answer: object = ...) -> None:

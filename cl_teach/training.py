@@ -7,6 +7,7 @@ of Kirkpatrick et al. 2017, eq. 3.
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -189,8 +190,8 @@ def train(
     history, losses = observer.history, []
     modes = [(module, module.training) for module in model.modules()]
     n_batches = math.ceil(len(split) / batch_size)
-    quiet = {} if progress else {"disable": True}  # unset, so that TQDM_DISABLE=1 still works
-    bar = tqdm(total=epochs * n_batches, delay=2, leave=False, desc="training", unit="step", **quiet)
+    quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
+    bar = tqdm(total=epochs * n_batches, disable=quiet, delay=2, leave=False, desc="training", unit="step")
     try:
         observer.look(0)
         model.train()
