@@ -109,6 +109,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("labels: evaluate with classes", lambda w: cl.evaluate(w.model, w.task.test, (0, 1)), "y", r"\[2\]", r"\(0, 1\)"),
     # what the model cannot take
     *[(f"x: {name}", lambda w, f=f: f(w, w.model, w.wide), "model", r"x of shape \(12, 7\)", "4x5") for name, f in USERS.items()],
+    ("x of the test data: learn", lambda w: cl.learn(w.model, [w.task, mixed(w)]), "model", r"x of shape \(12, 7\)", "4x5"),
     ("no data: train", lambda w: cl.train(w.model, zeros(3, 4)), "data", "Tensor", r"Split\(x, y\)"),  # type: ignore[arg-type]
     ("no data: evaluate", lambda w: cl.evaluate(w.model, zeros(3, 4)), "data", "Tensor", r"Split\(x, y\)"),  # type: ignore[arg-type]
     ("one task: learn", lambda w: cl.learn(w.model, w.task), "tasks", "Task", "sequence"),  # type: ignore[arg-type]
@@ -210,6 +211,10 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("n_classes: mlp", lambda w: cl.mlp(n_classes=1), "n_classes", "1", "at least 2"),
     ("decay: OnlineEWC", lambda w: cl.OnlineEWC(decay=1.5), "decay", "1.5", "below 1"),
 ]  # fmt: skip
+
+
+def mixed(world: World) -> cl.Task:
+    return cl.Task("mixed", world.task.train, world.wide.test, classes=(0, 1, 2))
 
 
 def empty_class() -> cl.Task:
