@@ -8,6 +8,7 @@ $ python tests/refresh.py --check               # change nothing, say what would
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ from traitlets import default
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # as in conftest.py
+PICTURES = ROOT / "notebooks" / "pictures"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -126,6 +128,15 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
+def export_pictures(notebook: Path) -> None:
+    """Write the picture of each cell tagged "readme" to notebooks/pictures/<cell id>.png, where the README shows it."""
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if "readme" in cell["metadata"].get("tags", []):
+            (picture,) = [o["data"]["image/png"] for o in cell["outputs"] if "image/png" in o.get("data", {})]
+            PICTURES.mkdir(exist_ok=True)
+            (PICTURES / f"{cell['id']}.png").write_bytes(base64.b64decode("".join(picture)))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run notebooks in fresh kernels and store their outputs.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="which ones; all below notebooks/ if none is named")
@@ -144,6 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
         changed = after != before
         if changed and not chosen.check:
             _write(path, after)
+            export_pictures(path)
         failed |= changed and chosen.check
         word = ("would change" if chosen.check else "refreshed") if changed else "unchanged"
         print(f"{path}: {word}, {time.perf_counter() - start:.1f} s", flush=True)

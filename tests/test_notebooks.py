@@ -254,3 +254,17 @@ def test_each_rule_can_fail(rule: Rule, spoil: Callable[[dict[str, Any]], None])
 
 def test_each_rule_is_tried() -> None:
     assert {rule for rule, _ in SPOILED} == set(RULES)
+
+
+def test_readme_pictures_are_outputs_of_the_lessons():
+    readme = (refresh.ROOT / "README.md").read_text(encoding="utf-8")
+    shown = 0
+    for path in NOTEBOOKS.values():
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if "readme" in cell["metadata"].get("tags", []):
+                (picture,) = [o["data"]["image/png"] for o in cell["outputs"] if "image/png" in o.get("data", {})]
+                file = f"notebooks/pictures/{cell['id']}.png"
+                assert f"]({file})" in readme
+                assert (refresh.ROOT / file).read_bytes() == base64.b64decode("".join(picture))
+                shown += 1
+    assert shown == readme.count("](notebooks/pictures/") >= 1
