@@ -152,7 +152,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     *[
         (f"device {name}: {maker.__name__}", lambda w, m=maker, name=name: m(device=name), "device", re.escape(repr(name)), "'cpu'")
         for name in ("cuda:99", "gpu", "meta", 3.5)
-        for maker in (cl.mlp, cl.article_cnn, cl.two_weights)
+        for maker in (cl.mlp, cl.article_cnn)
     ],
     ("device: cl.device", lambda w: cl.device("cuda:99"), "device", "'cuda:99'", "'cpu'"),
     # angles and seeds of the wrong kind
