@@ -37,7 +37,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EWC", "L2", "Evaluation", "History", "OnlineEWC", "Penalty", "Run", "Split", "Task",
-    "article_cnn", "check", "claim", "device", "diagonal_fisher", "evaluate", "figures", "joint", "landscapes", "learn", "mlp", "mnist",
+    "article_cnn", "check", "claim", "device", "diagonal_fisher", "evaluate", "figures", "joint", "landscapes", "learn",
+    "mlp", "mnist",
     "permuted", "permuted_mnist", "rotated", "rotated_mnist", "setup", "split", "split_mnist", "train", "two_weight_tasks",
     "two_weights", "widgets",
 ]  # fmt: skip

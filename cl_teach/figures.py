@@ -71,6 +71,10 @@ def canvas(
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
+def _array(values: Tensor) -> Any:
+    return values.detach().cpu().numpy()
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
@@ -90,7 +94,7 @@ def digits(tasks: Sequence[Task], n: int = 10) -> Picture:
         for column, label in enumerate(range(n)):
             axis = axes[row * n + column]
             index = int((task.train.y == label).nonzero()[0])
-            axis.imshow(task.train.x[index, 0], cmap="gray_r", interpolation="nearest")
+            axis.imshow(_array(task.train.x[index, 0]), cmap="gray_r", interpolation="nearest")
             axis.set(xticks=[], yticks=[])
         axes[row * n].set_ylabel(task.name, rotation=0, ha="right", va="center")
     names = ", ".join(task.name for task in tasks)
@@ -141,7 +145,7 @@ def forgetting_frame(history: History, at: int, images: Tensor, truth: Sequence[
     panels: Any = right.subplots(2, columns)
     for axis, image, true, said in zip(panels.flat, images, truth, answers, strict=True):
         right_answer = true == said
-        axis.imshow(image[0], cmap="gray_r", interpolation="nearest")
+        axis.imshow(_array(image[0]), cmap="gray_r", interpolation="nearest")
         axis.set(xticks=[], yticks=[])
         axis.set_title(f"“{said}” {'✓' if right_answer else '✗'}", fontsize=12, color="black" if right_answer else "#C8320A")
     first, *others = history.watched
@@ -178,8 +182,8 @@ def two_weight_surface(
     figure, (axis,) = canvas(width=5.6, height=5.0)
     for name, region, style in (("A", GREY, TASK_A), ("B", CREAM, TASK_B)):
         if name in losses:
-            rise = (losses[name] - losses[name].min()).numpy()
-            axis.contourf(w1, w2, rise, levels=[0, 0.012], colors=[region], alpha=0.85)
+            rise = _array(losses[name] - losses[name].min())
+            axis.contourf(_array(w1), _array(w2), rise, levels=[0, 0.012], colors=[region], alpha=0.85)
             axis.contour(
                 w1, w2, rise, levels=[0.012, 0.1, 0.3], colors=style["color"], linestyles=style["linestyle"], linewidths=1.2
             )
@@ -188,12 +192,14 @@ def two_weight_surface(
             axis.annotate(f"task {name}", (float(w1[column]), float(w2[row])), ha="center", color=style["color"], **place)
     for method, ring in (rings or {}).items():
         style = METHODS[method]
-        axis.plot(ring[:, 0], ring[:, 1], color=style["color"], lw=1.8, ls=style["linestyle"])
+        axis.plot(*_array(ring.T), color=style["color"], lw=1.8, ls=style["linestyle"])
     for method, path in (paths or {}).items():
-        axis.plot(path[:, 0], path[:, 1], color=METHODS[method]["color"], lw=2)
+        axis.plot(*_array(path.T), color=METHODS[method]["color"], lw=2)
     if start is not None:
-        axis.plot(*start, "o", ms=8, color="white", mec="black", zorder=5)
-        axis.annotate(r"$\theta_A$", tuple(start.tolist()), xytext=(-8, -4), textcoords="offset points", ha="right", fontsize=12)
+        axis.plot(*start.tolist(), "o", ms=8, color="white", mec="black", zorder=5)
+        axis.annotate(
+            r"$\theta_A$", tuple(start.tolist()), xytext=(-8, -4), textcoords="offset points", ha="right", fontsize=12
+        )
     for method, end in ends.items():
         style = METHODS[method]
         axis.plot(
@@ -342,8 +348,8 @@ def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
     shade = colormaps["cividis"](np.linspace(0, 1, len(levels) - 1))
     peaks = []
     for axis, (name, values) in zip(axes, panels.items(), strict=True):
-        relative = (values - values.max()).numpy()
-        shades = axis.contourf(w1, w2, np.maximum(relative, levels[0]), levels=levels, colors=shade)
+        relative = _array(values - values.max())
+        shades = axis.contourf(_array(w1), _array(w2), np.maximum(relative, levels[0]), levels=levels, colors=shade)
         row, column = divmod(int(values.argmax()), len(w1))
         peaks.append(f"{name} peaks at ({float(w1[column]):.1f}, {float(w2[row]):.1f})")
         axis.plot(float(w1[column]), float(w2[row]), "X", ms=10, color="white", mec="black")
@@ -368,11 +374,11 @@ def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float,
     true_log = log_density - torch.logsumexp(log_density, 0) - np.log(spacing)
     normal_log = 0.5 * np.log(precision / (2 * np.pi)) - 0.5 * precision * (w - mode) ** 2
     for axis, transform in ((left, torch.exp), (right, lambda v: v)):
-        axis.plot(w, transform(true_log), color="#B07D00", lw=3, label="true posterior")
+        axis.plot(_array(w), _array(transform(true_log)), color="#B07D00", lw=3, label="true posterior")
         if step >= 1:
             axis.axvline(mode, color="black", lw=1, ls=":", label="mode")
         if step >= 2:
-            axis.plot(w, transform(normal_log), color="#C8320A", lw=2, ls="--", label="Laplace (normal)")
+            axis.plot(_array(w), _array(transform(normal_log)), color="#C8320A", lw=2, ls="--", label="Laplace (normal)")
         axis.set_xlabel("weight 1")
     left.set(ylabel="density", title=f"{n} samples", ylim=(0, 1.15 * float(true_log.exp().max())))
     peak = float(true_log.max())
@@ -393,7 +399,7 @@ def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
     figure, axes = canvas(columns=len(scores), width=7, height=3.1, sharex=True, sharey=True)
     parts = []
     for axis, (name, values) in zip(axes, scores.items(), strict=True):
-        axis.hist(values.numpy(), bins=41, range=(-3, 3), color="#56789A")
+        axis.hist(_array(values), bins=41, range=(-3, 3), color="#56789A")
         variance = float(values.var())
         axis.set(xlabel=f"score of {name}", title=f"variance {variance:.3f}", yscale="log")
         parts.append(f"{name} has variance {variance:.2f}")
@@ -408,7 +414,7 @@ def importance_images(images: Mapping[str, Tensor]) -> Picture:
     figure, axes = canvas(columns=len(images), width=2.6 * len(images) + 0.9, height=3.0)
     top = max(float(image.max()) for image in images.values())
     for axis, (name, image) in zip(axes, images.items(), strict=True):
-        shown = axis.imshow(np.ma.masked_equal(image.numpy(), 0), cmap="cividis", norm=LogNorm(top * 1e-4, top))
+        shown = axis.imshow(np.ma.masked_equal(_array(image), 0), cmap="cividis", norm=LogNorm(top * 1e-4, top))
         axis.set(xticks=[], yticks=[], title=name)
     figure.colorbar(shown, ax=axes, label="Fisher information", shrink=0.85)
     zeros = [f"{name}: {int((image == 0).sum())} of {image.numel()} pixels matter nothing" for name, image in images.items()]
@@ -439,8 +445,8 @@ def sequence(runs: Mapping[str, Run], joint: float | None = None) -> Picture:
     for method, run in runs.items():
         style, n = METHODS[method], len(run.accuracy)
         seen, marks = range(1, n + 1), {k: METHODS[method][k] for k in ("color", "marker", "linestyle")}
-        left.plot(seen, run.accuracy.nanmean(dim=1), lw=2, ms=8, label=style["label"], **marks)
-        right.plot(seen, run.accuracy[:, 0], lw=2, ms=8, **marks)
+        left.plot(seen, _array(run.accuracy.nanmean(dim=1)), lw=2, ms=8, label=style["label"], **marks)
+        right.plot(seen, _array(run.accuracy[:, 0]), lw=2, ms=8, **marks)
         parts.append(f"{style['label']} {_percent(run.average_accuracy)} (first task {_percent(float(run.accuracy[-1, 0]))})")
     if joint is not None:
         left.plot(n, joint, "*", ms=16, color="black", label="joint training")

@@ -23,7 +23,11 @@ def setup() -> None:
 
 
 def claim(
-    sentence: str, measured: float | torch.Tensor | Iterable[float], *, at_least: float | None = None, at_most: float | None = None
+    sentence: str,
+    measured: float | torch.Tensor | Iterable[float],
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
 ) -> None:
     """State a sentence of the lesson as code: print it with what was measured, and raise if it is not true.
 

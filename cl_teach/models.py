@@ -31,9 +31,9 @@ class TwoWeights(nn.Module):
         return torch.cat([torch.zeros_like(z), z], dim=1)
 
 
-def two_weights(device: str | torch.device | None = None) -> TwoWeights:
-    """The two-weight logistic model, both weights 0: its loss surface is a picture, not a projection."""
-    return TwoWeights().to(_checks.device(device))
+def two_weights() -> TwoWeights:
+    """The two-weight logistic model, both weights 0, on the CPU: its loss surface is a picture, not a projection."""
+    return TwoWeights()
 
 
 def mlp(
@@ -131,6 +131,8 @@ def matched(model: nn.Module, data: Split, classes: Sequence[int] | None = None)
         got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(f"model must give logits of shape (N, classes), got {got}")
     n_outputs = logits.shape[1]
+    if classes is not None and (not len(classes) or min(classes) < 0):
+        raise ValueError(f"classes must be outputs of the model, from 0 to {n_outputs - 1}, got {tuple(classes)}")
     top = max(classes) if classes else int(data.y.max())
     if top >= n_outputs:
         raise ValueError(f"y must hold labels from 0 to {n_outputs - 1}, as the model has {n_outputs} outputs; got class {top}")

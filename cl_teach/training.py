@@ -150,7 +150,7 @@ def train(
         epochs, batch_size, lr, momentum: of SGD over shuffled batches.
         optimizer: makes another optimiser from the parameters, such as ``lambda p: torch.optim.Adam(p, lr=1e-3)``;
             lr and momentum are then ignored and step must be "gradient".
-        seed: of the order of the samples, which is the same on every device.
+        seed: of the order of the samples, which is the same on every device, and of dropout.
         watch: name -> data evaluated before training, every ``every`` steps and at the end; see :class:`History`.
         keep_weights: also keep the weights at these steps.
         progress: show a progress bar if training takes longer than two seconds.
@@ -185,44 +185,49 @@ def train(
     order = torch.Generator().manual_seed(_checks.seed(seed))  # on the CPU, whatever the model's device
     split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
     split = matched(model, split, classes)
+    smallest = len(split) % batch_size or batch_size
+    if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(split)} samples")
     observer = _Observer(model, watch or {}, keep_weights)
 
     history, losses = observer.history, []
     modes = [(module, module.training) for module in model.modules()]
     n_batches = math.ceil(len(split) / batch_size)
     quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
-    bar = tqdm(total=epochs * n_batches, disable=quiet, delay=2, leave=False, desc="training", unit="step")
     try:
-        observer.look(0)
-        model.train()
-        for done in range(epochs * n_batches):
-            if done % n_batches == 0:
-                shuffled = torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size)
-            batch = shuffled[done % n_batches]
-            loss = cross_entropy(head(model(split.x[batch]), classes), split.y[batch])
-            stepper.zero_grad()
-            loss.backward()
-            if penalty is not None and step == "gradient":
-                penalty.add_gradient(model, strength)
-            stepper.step()
-            if penalty is not None and step == "proximal":
-                penalty.proximal_step(model, lr * strength / (1 - momentum))
-            losses.append(loss.detach())
-            bar.update()
-            last = done + 1 == epochs * n_batches
-            if last or (done + 1) % every == 0:
-                if not math.isfinite(losses[-1].item()):
-                    history.diverged = True
-                    message = f"training diverged: the loss is {losses[-1].item()} after step {done + 1}"
-                    warnings.warn(message, RuntimeWarning, stacklevel=2)
-                    break
-                observer.look(done + 1)
+        with (
+            tqdm(total=epochs * n_batches, disable=quiet, delay=2, leave=False, desc="training", unit="step") as bar,
+            torch.random.fork_rng([split.x.device] if split.x.is_cuda else []),
+        ):
+            torch.manual_seed(seed)  # for dropout; the caller's random state is given back
+            observer.look(0)
+            model.train()
+            for done in range(1, epochs * n_batches + 1):
+                if done % n_batches == 1 % n_batches:
+                    shuffled = torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size)
+                batch = shuffled[(done - 1) % n_batches]
+                loss = cross_entropy(head(model(split.x[batch]), classes), split.y[batch])
+                stepper.zero_grad()
+                loss.backward()
+                if penalty is not None and step == "gradient":
+                    penalty.add_gradient(model, strength)
+                stepper.step()
+                if penalty is not None and step == "proximal":
+                    penalty.proximal_step(model, lr * strength / (1 - momentum))
+                losses.append(loss.detach())
+                bar.update()
+                if done % every == 0 or done == epochs * n_batches:
+                    if not math.isfinite(losses[-1].item()):
+                        history.diverged = True
+                        message = f"training diverged: the loss is {losses[-1].item()} after step {done}"
+                        warnings.warn(message, RuntimeWarning, stacklevel=2)
+                        break
+                    observer.look(done)
     except KeyboardInterrupt:
         history.interrupted = True
         message = f"interrupted after {len(losses)} of {epochs * n_batches} steps; the history so far is returned"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     finally:
-        bar.close()
         if epochs:
             stepper.zero_grad()
         history.loss = torch.stack(losses).tolist() if losses else []

@@ -60,6 +60,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
             rows.append(ipywidgets.HBox([_player(control, len(values)), control]) if name == play else control)
         self._image = ipywidgets.Image(format="png")
         self._image.layout.max_width = "100%"
+        self._image.layout.align_self = "flex-start"  # or it is stretched to the width of the caption
         self._caption = ipywidgets.HTML()
         super().__init__([*rows, self._image, self._caption])
         self._show()

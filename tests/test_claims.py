@@ -1,6 +1,7 @@
 """Every claim of every lesson must also hold under other seeds than those that the lesson shows."""
 
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
@@ -22,15 +23,15 @@ def as_before():
     torch.set_num_threads(threads)
 
 
+def shift_seed(function: Callable, offset: int) -> Callable:
+    return lambda *args, **options: function(*args, **{**options, "seed": options.get("seed", 0) + offset})
+
+
 def shifted(offset: int, claims: list[str]) -> types.SimpleNamespace:
     """cl_teach as lessons see it, every seed moved by ``offset``, claims recorded, and explorers not drawn."""
     cl = types.SimpleNamespace(**{name: getattr(cl_teach, name) for name in cl_teach.__all__})
     for name in SEEDED:
-
-        def with_seed(*args, _function=getattr(cl_teach, name), **options):
-            return _function(*args, **{**options, "seed": options.get("seed", 0) + offset})
-
-        setattr(cl, name, with_seed)
+        setattr(cl, name, shift_seed(getattr(cl_teach, name), offset))
 
     def claim(sentence, *args, **bounds):
         claims.append(sentence)

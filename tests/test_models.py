@@ -36,7 +36,7 @@ def test_article_cnn() -> None:
 
 
 def test_two_weights_are_logistic_regression() -> None:
-    model = cl.two_weights(device="cpu")
+    model = cl.two_weights()
     assert weights(model).tolist() == [0.0, 0.0]
     nn.init.constant_(model.linear.weight, 2.0)
     x = torch.randn(5, 2)

@@ -56,7 +56,7 @@ def learnt(task: cl.Task) -> tuple[nn.Module, cl.EWC]:
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_training_minimises_loss_plus_half_strength_times_penalty(step: str, strength: float, momentum: float) -> None:
     a, b = cl.two_weight_tasks(n=300)
-    model, penalty = cl.two_weights("cpu").double(), cl.EWC()
+    model, penalty = cl.two_weights().double(), cl.EWC()
     options: dict[str, Any] = {"epochs": 800, "batch_size": 300, "momentum": momentum, "lr": 0.5 * (1 - momentum)}
     cl.train(model, a, **options)
     penalty.consolidate(model, a)
@@ -473,3 +473,25 @@ def test_an_interruption_before_the_first_task_is_one_of_the_program() -> None:
     with pytest.raises(KeyboardInterrupt), pytest.warns(RuntimeWarning, match="interrupted after 0 of 0 steps"):
         cl.learn(model, [blobs(0), blobs(1)], watch={"A": blobs(0)})
     assert torch.equal(vector(model), before)
+
+
+def test_dropout_follows_the_seed_and_leaves_the_callers_randomness_alone():
+    task = cl.mnist(n_train=200, n_test=50)
+    before = torch.get_rng_state()
+    losses = [cl.train(cl.article_cnn(), task, epochs=1, seed=seed).loss for seed in (3, 3, 4)]
+    assert losses[0] == losses[1] != losses[2]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_lone_last_sample_is_refused_where_batch_norm_cannot_take_it():
+    model = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    split = cl.Split(torch.randn(9, 2), torch.arange(9) % 2)
+    with pytest.raises(ValueError, match="batch_size must not leave a batch of one to batch norm, got 4 for 9 samples"):
+        cl.train(model, split, batch_size=4)
+    cl.train(model, split, batch_size=5)
+
+
+def test_negative_classes_are_refused():
+    model, split = nn.Linear(2, 3), cl.Split(torch.randn(4, 2), torch.zeros(4, dtype=torch.long))
+    with pytest.raises(ValueError, match="classes must be outputs of the model, from 0 to 2, got"):
+        cl.evaluate(model, split, classes=(-1, 0))
