@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ._checks import device
-from .fisher import diagonal_fisher
+from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_sensitivity, restricted_fisher
 from .lessons import claim, setup
 from .models import article_cnn, mlp, two_weights
 from .penalties import EWC, L2, OnlineEWC, Penalty
@@ -36,10 +36,40 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "EWC", "L2", "Evaluation", "History", "OnlineEWC", "Penalty", "Run", "Split", "Task",
-    "article_cnn", "claim", "device", "diagonal_fisher", "evaluate", "figures", "joint", "learn", "mlp", "mnist",
-    "permuted", "permuted_mnist", "rotated", "rotated_mnist", "setup", "split", "split_mnist", "train", "two_weight_tasks",
-    "two_weights", "widgets",
+    "EWC",
+    "L2",
+    "Evaluation",
+    "History",
+    "OnlineEWC",
+    "Penalty",
+    "Run",
+    "Split",
+    "Task",
+    "article_cnn",
+    "claim",
+    "device",
+    "diagonal_fisher",
+    "evaluate",
+    "figures",
+    "fisher_vector_product",
+    "full_fisher",
+    "joint",
+    "learn",
+    "mlp",
+    "mnist",
+    "output_sensitivity",
+    "permuted",
+    "permuted_mnist",
+    "restricted_fisher",
+    "rotated",
+    "rotated_mnist",
+    "setup",
+    "split",
+    "split_mnist",
+    "train",
+    "two_weight_tasks",
+    "two_weights",
+    "widgets",
 ]  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def closed_uses(model: nn.Module, names: Sequence[str]) -> dict[str, list[Use]]:
     """Those of the parameters ``names`` that belong to supported layers only: name -> every layer that holds it."""
     owners: dict[int, list[Use]] = {}
     for module in model.modules():
-        for kind, p in module.named_parameters(recurse=False):
+        for kind, p in module.named_parameters(recurse=False, remove_duplicate=False):
             owners.setdefault(id(p), []).append(Use(module, kind))
     parameters = dict(model.named_parameters())
     uses = {name: owners[id(parameters[name])] for name in names}

@@ -31,6 +31,7 @@ Named = dict[str, Tensor]
 _Columns = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits (N, C), labels, uniform numbers -> (N, C, K)
 _Bound = Callable[[Tensor], Tensor]  # the same with labels and uniform numbers filled in
 _Moment = Callable[[Tensor], Tensor]
+_INFLUENCE = "the Fisher information needs samples that do not influence each other, and a forward pass without chance"
 _STORED = 2**23  # numbers kept at once for layers with many positions: 32 MB in float32
 
 
@@ -288,6 +289,9 @@ def _visit(
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(_checks.seed(seed))
     if isinstance(data, Task):
         classes, data = classes or data.classes, data.train
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ValueError(f"model has a batch norm without running statistics ({name}): {_INFLUENCE}")
     count, work = 0, None
     with eval_mode(model), torch.enable_grad():
         for batch in _batches(model, data, classes, n, chunk):
@@ -375,6 +379,14 @@ class _PerSample:
         self.model, self.classes = model, classes
         self.fixed = {name: p.detach() for name, p in model.named_parameters()}
         self.theta = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        # Every place in a module that holds a parameter, once. (With tie_weights=True, functional_call would visit a module
+        # that is registered twice twice, and leave the detached weights in it.)
+        names = {id(p): name for name, p in model.named_parameters()}
+        self.places = {
+            f"{path}.{kind}" if path else kind: names[id(p)]
+            for path, module in model.named_modules()
+            for kind, p in module.named_parameters(recurse=False, remove_duplicate=False)
+        }
         self.uses = closed_uses(model, list(self.theta))
         self.way = dict.fromkeys(self.theta, "loop")
         two = x[[0, -1]] if len(x) > 1 else x
@@ -387,7 +399,9 @@ class _PerSample:
 
     def logits(self, x: Tensor, theta: Mapping[str, Tensor] | None = None) -> Tensor:
         """(N, C), of the active classes."""
-        logits: Tensor = functional_call(self.model, {**self.fixed, **(theta or {})}, (x,))
+        values = {**self.fixed, **(theta or {})}
+        placed = {place: values[name] for place, name in self.places.items()}
+        logits: Tensor = functional_call(self.model, placed, (x,), tie_weights=False)
         return head(logits, self.classes)
 
     def along(self, x: Tensor, direction: Mapping[str, Tensor]) -> Tensor:
@@ -422,14 +436,10 @@ class _PerSample:
 
     def _independent(self, x: Tensor) -> Tensor:
         """The logits of ``x``, or an error if they depend on what else is in the batch."""
-        reason = "the Fisher information needs samples that do not influence each other, and a forward pass without chance"
-        for name, module in self.model.named_modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
-                raise ValueError(f"model has a batch norm without running statistics ({name}): {reason}")
         with torch.no_grad():
             logits, alone = self.logits(x), torch.cat([self.logits(sample) for sample in x.split(1)])
         if logits.shape != alone.shape or not _agree(logits, alone):
-            raise ValueError(f"model gives other logits for a sample alone than in a batch: {reason}")
+            raise ValueError(f"model gives other logits for a sample alone than in a batch: {_INFLUENCE}")
         return logits
 
     def _choose(self, x: Tensor, logits: Tensor, ways: Sequence[str]) -> int:
