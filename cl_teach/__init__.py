@@ -14,7 +14,7 @@ from ._checks import device
 from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_sensitivity, restricted_fisher
 from .lessons import claim, setup
 from .models import article_cnn, mlp, two_weights
-from .penalties import EWC, L2, OnlineEWC, Penalty
+from .penalties import EWC, L2, MAS, SI, LatestEWC, OnlineEWC, Penalty
 from .tasks import (
     Split,
     Task,
@@ -38,8 +38,11 @@ __version__ = "0.1.0"
 __all__ = [
     "EWC",
     "L2",
+    "MAS",
+    "SI",
     "Evaluation",
     "History",
+    "LatestEWC",
     "OnlineEWC",
     "Penalty",
     "Run",

@@ -185,6 +185,8 @@ def train(
     split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
     split = matched(model, split, classes)
     observer = _Observer(model, watch or {}, keep_weights)
+    if penalty is not None and step == "gradient":
+        _warn_if_unstable(penalty, strength, stepper)
 
     history, losses = observer.history, []
     modes = [(module, module.training) for module in model.modules()]
@@ -200,6 +202,8 @@ def train(
             loss = cross_entropy(head(model(split.x[batch]), classes), split.y[batch])
             stepper.zero_grad()
             loss.backward()
+            if penalty is not None:
+                penalty.observe(model)
             if penalty is not None and step == "gradient":
                 penalty.add_gradient(model, strength)
             stepper.step()
@@ -226,6 +230,19 @@ def train(
         for module, training in modes:
             module.training = training
     return history
+
+
+def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
+    """A gradient step that cannot work is said to be one before it is taken. Only SGD's limit is known."""
+    if not isinstance(stepper, torch.optim.SGD):
+        return
+    limit = min(penalty.stability_limit(float(g["lr"]), float(g["momentum"])) for g in stepper.param_groups)
+    if strength > limit:
+        message = (
+            f"strength {strength:g} is above {limit:.3g}, the largest that the gradient step survives at this lr and momentum; "
+            "training will probably diverge. step='proximal' is stable at any strength"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 class _Observer:
