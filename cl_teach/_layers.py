@@ -102,7 +102,7 @@ def closed_sums(
     # With one position in one call, the sum over columns of moment(d) is all that is needed of d.
     alone = {i for i, call in enumerate(calls) if _by_sample(call, n) and _arranged(call.layer, call.output).shape[2] == 1}
     alone -= {i for numbers in mine.values() if len(numbers) > 1 for i in numbers}
-    gradients = _output_gradients(calls, alone, logits, columns, moment)
+    gradients, added = _output_gradients(calls, alone, logits, columns, moment)
     sums = {}
     for name, numbers in mine.items():
         layer, kind = uses[name][0]
@@ -111,6 +111,9 @@ def closed_sums(
             sums[name] = torch.zeros(shape, dtype=wide(logits.dtype), device=logits.device)
         elif numbers[0] in alone:
             sums[name] = _alone(uses[name][0], calls[numbers[0]], gradients[numbers[0]], moment).view(shape)
+        elif kind == "bias":
+            total = sum((added[i] for i in numbers[1:]), start=added[numbers[0]])
+            sums[name] = moment(total).sum((0, 1)).view(shape)
         else:
             sums[name] = _many(uses[name][0], [calls[i] for i in numbers], [gradients[i] for i in numbers], moment).view(shape)
     return sums
@@ -190,15 +193,18 @@ def _patches(layer: Any, a: Tensor) -> Tensor:
 
 def _output_gradients(
     calls: list[Call], alone: set[int], logits: Tensor, columns: Tensor, moment: Callable[[Tensor], Tensor]
-) -> list[Tensor]:
-    """Gradients at the calls' outputs: summed moments (N, features, 1) for those ``alone``, else all (N, K, features, T)."""
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Gradients at the calls' outputs: for those ``alone`` summed moments, (N, features, 1); for the others all of them,
+    (N, K, features, T), and what they add up to over T."""
     n, k_all = len(logits), columns.shape[2]
     kept: list[Tensor] = []
+    added: list[Tensor] = []  # over the positions, while they are at hand
     for i, call in enumerate(calls):
         shape = _arranged(call.layer, call.output).shape if _by_sample(call, n) else torch.Size((n, 0, 0))
         size = shape if i in alone else torch.Size((n, k_all, *shape[1:]))
         make = torch.zeros if i in alone else torch.empty
         kept.append(make(size, dtype=wide(logits.dtype), device=logits.device))
+        added.append(kept[-1].new_empty(size[:3] if i not in alone else 0))
     outputs = [call.output for call in calls]
     for k in range(k_all):
         found: Sequence[Tensor | None] = [None] * len(calls)
@@ -210,11 +216,12 @@ def _output_gradients(
             arranged = None if d is None else _arranged(call.layer, d).to(kept[i].dtype)
             if i not in alone:
                 kept[i][:, k] = 0.0 if arranged is None else arranged
+                added[i][:, k] = 0.0 if arranged is None else arranged.sum(2)
             elif arranged is not None and moment is torch.square:
                 kept[i].addcmul_(arranged, arranged)
             elif arranged is not None:  # None: the logits do not use this output
                 kept[i] += moment(arranged)
-    return kept
+    return kept, added
 
 
 def _alone(use: Use, call: Call, d: Tensor, moment: Callable[[Tensor], Tensor]) -> Tensor:
@@ -248,9 +255,6 @@ def _many(use: Use, calls: list[Call], gradients: list[Tensor], moment: Callable
     total: Tensor | float = 0.0
     for start in range(0, n, at_once):
         d = _joined([g[start : start + at_once] for g in gradients])  # (n', K, features, T)
-        if form == "sum":
-            total = total + moment(d.sum(3)).sum((0, 1))
-            continue
         a = _joined([_inputs(call.layer, call.input[start : start + at_once]) for call in calls])
         if form.startswith("rows"):
             total = total + _no_padding(use, _rows(a, d, len(weight), moment))
