@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ._checks import device
-from .fisher import diagonal_fisher
+from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_sensitivity, restricted_fisher
 from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
-from .penalties import EWC, L2, OnlineEWC, Penalty
+from .penalties import EWC, L2, MAS, SI, LatestEWC, OnlineEWC, Penalty
 from .tasks import (
     Split,
     Task,
@@ -36,11 +36,45 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "EWC", "L2", "Evaluation", "History", "OnlineEWC", "Penalty", "Run", "Split", "Task",
-    "article_cnn", "check", "claim", "device", "diagonal_fisher", "evaluate", "figures", "joint", "landscapes", "learn",
-    "mlp", "mnist",
-    "permuted", "permuted_mnist", "rotated", "rotated_mnist", "setup", "split", "split_mnist", "train", "two_weight_tasks",
-    "two_weights", "widgets",
+    "EWC",
+    "L2",
+    "MAS",
+    "SI",
+    "Evaluation",
+    "History",
+    "LatestEWC",
+    "OnlineEWC",
+    "Penalty",
+    "Run",
+    "Split",
+    "Task",
+    "article_cnn",
+    "check",
+    "claim",
+    "device",
+    "diagonal_fisher",
+    "evaluate",
+    "figures",
+    "fisher_vector_product",
+    "full_fisher",
+    "joint",
+    "landscapes",
+    "learn",
+    "mlp",
+    "mnist",
+    "output_sensitivity",
+    "permuted",
+    "permuted_mnist",
+    "restricted_fisher",
+    "rotated",
+    "rotated_mnist",
+    "setup",
+    "split",
+    "split_mnist",
+    "train",
+    "two_weight_tasks",
+    "two_weights",
+    "widgets",
 ]  # fmt: skip
 
 

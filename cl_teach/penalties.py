@@ -1,25 +1,32 @@
 """What is held: quadratic penalties that pull weights back to where an earlier task left them.
 
 Every penalty here is one quadratic, sum_i P_i (theta_i - m_i)^2 + constant: P says how much each weight matters, the anchor
-m where it should stay. L2 sets P to 1. Elastic weight consolidation sets P to the Fisher information; nothing else changes.
+m where it should stay. L2 sets P to 1, elastic weight consolidation to the Fisher information, synaptic intelligence and
+memory-aware synapses to measures of their own; nothing else changes.
+
+A network may grow: parameters that a penalty has not met are free until a task is consolidated with them. Those it has met
+must all be there, with the shape they had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from . import _checks
-from .fisher import LABELS, diagonal_fisher
+from .fisher import LABELS, Data, diagonal_fisher, output_sensitivity
+from .models import eval_mode, matched
 from .tasks import Split, Task
 
 Named = dict[str, Tensor]
 
 
 class Penalty:
-    """A quadratic sum_i P_i (theta_i - m_i)^2 + constant; subclasses decide how a finished task changes P, m and constant.
+    """A quadratic sum_i P_i (theta_i - m_i)^2 + constant; subclasses say what P a task adds.
 
     Attributes:
         precision: P by parameter name, empty before the first task.
@@ -33,39 +40,46 @@ class Penalty:
         self.anchor: Named = {}
         self.constant = 0.0
         self.n_tasks = 0
+        self._pull: tuple[float, list[int], list[Tensor]] | None = None  # kept from step to step
 
-    def importance(self, model: nn.Module, data: Split | Task, classes: Sequence[int] | None) -> Named:
+    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         """How much each weight matters to a task; each subclass answers for itself."""
         raise NotImplementedError
 
     def merge(self, importance: Named, weights: Named) -> None:
-        """Take in one task: how much each weight matters to it, and where it left them."""
-        raise NotImplementedError
+        """Take in one task: here P adds up, and the anchor moves to the latest weights."""
+        for name, new in importance.items():
+            self.precision[name] = self.precision[name] + new if name in self.precision else new
+            self.anchor[name] = weights[name]
 
-    def consolidate(self, model: nn.Module, data: Split | Task, classes: Sequence[int] | None = None) -> None:
+    def observe(self, model: nn.Module) -> None:
+        """See one training step; to be called after ``backward``, before anything else touches ``.grad``. Only SI looks."""
+
+    def consolidate(self, model: nn.Module, data: Data, classes: Sequence[int] | None = None) -> None:
         """Remember the task just learnt: hold ``model``'s present weights, as far as they matter for ``data``.
 
         Args:
-            model: trained on the task; its trainable parameters are copied, not kept.
-            data: the task, or its training data.
+            model: trained on the task; its trainable parameters are copied, not kept. It may have parameters that earlier
+                tasks did not have; parameters frozen since stay held as they were.
+            data: the task, its training data, or a DataLoader over them.
             classes: the outputs the task uses, as in ``Task.classes``; None takes all (or the task's).
 
         Raises:
-            ValueError: ``model`` is not the one that earlier tasks were consolidated on (names or shapes differ).
+            ValueError: ``model`` is not the one that earlier tasks were consolidated on: a parameter they had is not there,
+                or has another shape.
         """
-        parameters = _checks.trainable(model)
-        if self.n_tasks:
-            _checks.same_parameters("penalty", self.anchor, parameters)
-            self._aligned(model)
+        self.check(model)
+        self._aligned(model)
         importance = self.importance(model, data, classes)
-        self.merge(importance, {name: p.detach().clone() for name, p in parameters.items()})
+        self._pull = None
+        self.merge(importance, {name: p.detach().clone() for name, p in _checks.trainable(model).items()})
         self.n_tasks += 1
 
     def check(self, model: nn.Module) -> None:
         """Raise ValueError if what was consolidated does not belong to ``model``."""
-        parameters = _checks.trainable(model)
-        if self.n_tasks:
-            _checks.same_parameters("penalty", self.anchor, parameters)
+        _checks.trainable(model)
+        parameters = dict(model.named_parameters())
+        _checks.same_parameters("penalty", self.anchor, {n: parameters[n] for n in self.anchor if n in parameters})
 
     def __call__(self, model: nn.Module) -> Tensor:
         """sum_i P_i (theta_i - m_i)^2 + constant, a scalar that gradients flow through; 0 before the first task.
@@ -74,7 +88,7 @@ class Penalty:
         loss_B + strength * penalty needs half the strength for the same result.
         """
         self.check(model)
-        parameters = _checks.trainable(model)
+        parameters = dict(model.named_parameters())
         total = next(iter(parameters.values())).new_tensor(self.constant)
         for name, m in self.anchor.items():
             p = parameters[name]
@@ -86,9 +100,8 @@ class Penalty:
         """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
         if self.n_tasks and strength:
             theta, precision, anchor = self._aligned(model)
-            step = torch._foreach_sub(theta, anchor)
-            torch._foreach_mul_(step, precision)
-            torch._foreach_add_([p.grad if p.grad is not None else _zero_grad(p) for p in theta], step, alpha=strength)
+            gradients = [p.grad if p.grad is not None else _zero_grad(p) for p in theta]
+            torch._foreach_addcmul_(gradients, torch._foreach_sub(theta, anchor), precision, value=strength)
 
     @torch.no_grad()
     def proximal_step(self, model: nn.Module, c: float) -> None:
@@ -99,32 +112,107 @@ class Penalty:
         """
         if self.n_tasks and c:
             theta, precision, anchor = self._aligned(model)
-            pull = torch._foreach_mul(precision, c)
-            torch._foreach_clamp_max_(pull, 1e30)  # infinity / infinity would be NaN
-            torch._foreach_div_(pull, torch._foreach_add(pull, 1.0))  # c P / (1 + c P), from 0 (free) to 1 (fixed)
-            torch._foreach_lerp_(theta, anchor, pull)
+            held = list(map(id, theta))
+            if self._pull is None or self._pull[:2] != (c, held):
+                pull = torch._foreach_mul(precision, c)
+                torch._foreach_clamp_max_(pull, 1e30)  # infinity / infinity would be NaN
+                torch._foreach_div_(pull, torch._foreach_add(pull, 1.0))  # c P / (1 + c P), from 0 (free) to 1 (fixed)
+                self._pull = c, held, list(pull)
+            torch._foreach_lerp_(theta, anchor, self._pull[2])
+
+    def stability_limit(self, lr: float, momentum: float = 0.0) -> float:
+        """The largest strength that the gradient step survives: 2 (1 + momentum) / (lr * max P); infinity before any task.
+
+        Beyond it SGD with these settings overshoots the anchor by more at every step, along the weight that matters most. It
+        is exact for the penalty alone; the curvature of the new task's loss takes some of it away.
+
+        Raises:
+            ValueError: lr is negative, momentum not in [0, 1).
+
+        Source: Polyak 1964, heavy-ball method: stable on a quadratic of curvature h while lr h < 2 (1 + momentum).
+        """
+        _checks.real_number("lr", lr, at_least=0.0)
+        _checks.real_number("momentum", momentum, at_least=0.0, below=1.0)
+        largest = max((float(p.max()) for p in self.precision.values() if p.numel()), default=0.0)
+        return 2 * (1 + momentum) / (lr * largest) if lr * largest > 0 else math.inf
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move what is kept to ``device``, in place. (Using the penalty on a model does so too.)"""
+        target = _checks.device(device)
+        for kept in self._tensors().values():
+            kept.update({name: t.to(target) for name, t in kept.items()})
+        self._pull = None
+        return self
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learnt (not the settings), in plain types and tensors: safe for ``torch.load(weights_only=True)``."""
+        tensors = {key: {name: t.clone() for name, t in kept.items()} for key, kept in self._tensors().items()}
+        return {"kind": type(self).__name__, "n_tasks": self.n_tasks, "constant": self.constant, **tensors}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` of a penalty of the same kind gave.
+
+        Raises:
+            ValueError: ``state`` is of another kind of penalty, or not complete.
+        """
+        expected = {"kind", "n_tasks", "constant", *self._tensors()}
+        if not isinstance(state, Mapping) or set(state) != expected:
+            got = sorted(map(str, state)) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"state must have the entries {sorted(expected)}, got {got}")
+        if state["kind"] != type(self).__name__:
+            raise ValueError(f"state is of a penalty {state['kind']}, this is {type(self).__name__}")
+        shapes = [{name: t.shape for name, t in state[key].items()} for key in ("precision", "anchor")]
+        if shapes[0] != shapes[1]:
+            raise ValueError("state must have the same names and shapes in precision and anchor")
+        self.n_tasks, self.constant, self._pull = int(state["n_tasks"]), float(state["constant"]), None
+        for key, kept in self._tensors().items():
+            kept.clear()
+            kept.update({name: t.clone() for name, t in state[key].items()})
+
+    def _tensors(self) -> dict[str, Named]:
+        """All that is kept, by name of the attribute."""
+        return {"precision": self.precision, "anchor": self.anchor}
 
     def _aligned(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Weights, P and m as lists in one order; P and m move once to the device and type of the model."""
+        """Weights that are held and may move, their P and their m, in one order, on the device and in the type of the model."""
         parameters = dict(model.named_parameters())
-        theta: list[Tensor] = [parameters[name] for name in self.anchor]
-        if any(m.device != p.device or m.dtype != p.dtype for m, p in zip(self.anchor.values(), theta, strict=True)):
+        if any(name not in parameters or parameters[name].shape != m.shape for name, m in self.anchor.items()):
+            self.check(model)  # says what is wrong
+        names = [name for name in self.anchor if parameters[name].requires_grad]
+        theta: list[Tensor] = [parameters[name] for name in names]
+        if any(self.anchor[n].device != p.device or self.anchor[n].dtype != p.dtype for n, p in zip(names, theta, strict=True)):
             for kept in (self.precision, self.anchor):
                 kept.update({name: t.to(parameters[name]) for name, t in kept.items()})
-        return theta, [self.precision[name] for name in self.anchor], list(self.anchor.values())
+            self._pull = None
+        return theta, [self.precision[name] for name in names], [self.anchor[name] for name in names]
 
 
 class L2(Penalty):
     """Hold every weight equally: P = 1, at the weights of the latest task.
 
-    This is not weight decay: weight decay pulls towards zero, this pulls towards what was learnt.
+    This is not weight decay: weight decay pulls towards zero, this pulls towards what was learnt. Weights that serve only
+    the outputs of other tasks (another head) have learnt nothing yet, and are not held.
     """
 
-    def importance(self, model: nn.Module, data: Split | Task, classes: Sequence[int] | None) -> Named:
-        return {name: torch.ones_like(p) for name, p in _checks.trainable(model).items()}
+    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
+        held = {name: torch.ones_like(p, requires_grad=False) for name, p in _checks.trainable(model).items()}
+        classes = classes or (data.classes if isinstance(data, Task) else None)
+        split = data.train if isinstance(data, Task) else data
+        if classes is None or not isinstance(split, Split):
+            return held
+        some = matched(model, split.first(min(len(split), 256)), classes)
+        with torch.no_grad(), eval_mode(model):
+            others = [c for c in range(model(some.x[:1]).shape[1]) if c not in classes]
+        if others:
+            elsewhere = output_sensitivity(model, Split(some.x, torch.full_like(some.y, others[0])), classes=others)
+            here = output_sensitivity(model, split.first(len(some)), classes=classes)
+            for name, h in held.items():
+                h[(here[name] == 0) & (elsewhere[name] > 0)] = 0.0
+        return held
 
     def merge(self, importance: Named, weights: Named) -> None:
-        self.precision, self.anchor = importance, weights
+        self.precision.update(importance)
+        self.anchor.update({name: weights[name] for name in importance})
 
 
 class EWC(Penalty):
@@ -143,14 +231,14 @@ class EWC(Penalty):
         self.n = None if n is None else _checks.whole_number("n", n, at_least=1)
         self.seed = _checks.seed(seed)
 
-    def importance(self, model: nn.Module, data: Split | Task, classes: Sequence[int] | None) -> Named:
+    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         return diagonal_fisher(model, data, self.labels, n=self.n, classes=classes, seed=self.seed)
 
     def merge(self, importance: Named, weights: Named) -> None:
-        if not self.n_tasks:
-            self.precision, self.anchor = importance, weights
-            return
         for name, f in importance.items():
+            if name not in self.precision:
+                self.precision[name], self.anchor[name] = f, weights[name]
+                continue
             p, m = self.precision[name], self.anchor[name]
             total = p + f
             share = torch.where(total > 0, f / total, 0.0)  # where nothing matters, the anchor stays
@@ -172,9 +260,97 @@ class OnlineEWC(EWC):
         self.decay = _checks.real_number("decay", decay, at_least=0.0, below=1.0 + 1e-12)
 
     def merge(self, importance: Named, weights: Named) -> None:
-        if self.n_tasks:
-            importance = {name: self.decay * self.precision[name] + f for name, f in importance.items()}
-        self.precision, self.anchor = importance, weights
+        self.precision |= {name: self.decay * p for name, p in self.precision.items() if name in importance}
+        Penalty.merge(self, importance, weights)
+
+
+class LatestEWC(OnlineEWC):
+    """EWC with all Fishers added up, at the weights of the latest task only (Huszar 2018, arXiv:1712.03847, eq. 8).
+
+    The latest weights were already held to the earlier tasks, so earlier anchors count in them. It is OnlineEWC with decay 1.
+
+    Args:
+        labels, n, seed: as in :class:`EWC`.
+    """
+
+    def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0) -> None:
+        super().__init__(1.0, labels, n, seed)
+
+
+class SI(Penalty):
+    """Synaptic intelligence: a weight matters as much as its movements lowered the loss (Zenke et al. 2017, arXiv:1703.04200).
+
+    P adds up max(w, 0) / (D^2 + damping), with w the sum over steps of -gradient * movement (eq. 3) and D the whole movement
+    during the task (eq. 5); m is the latest weights. The data are not looked at again: the importance is gathered in training,
+    by :func:`cl_teach.train`, or in a loop of your own by one call of :meth:`observe` a step.
+
+    Args:
+        damping: xi of eq. 5, keeps weights that hardly moved from getting huge importance; in units of theta^2.
+    """
+
+    def __init__(self, damping: float = 0.1) -> None:
+        super().__init__()
+        self.damping = _checks.real_number("damping", damping, at_least=1e-12)
+        self.path: Named = {}  # w
+        self.start: Named = {}  # the weights before the task's first step
+        self.weights: Named = {}  # at the latest step, before it was made
+        self.gradient: Named = {}  # at the latest step
+
+    @torch.no_grad()
+    def observe(self, model: nn.Module) -> None:
+        """Take in the step before, now that its movement is known, and this step's gradient of the task's loss."""
+        moved = {name: p for name, p in model.named_parameters() if p.requires_grad and p.grad is not None}
+        self._finish_step(dict(model.named_parameters()))
+        for name, p in moved.items():
+            assert p.grad is not None
+            self.weights[name], self.gradient[name] = p.detach().clone(), p.grad.detach().clone()
+            self.start.setdefault(name, self.weights[name])
+            self.path.setdefault(name, torch.zeros_like(self.weights[name]))
+
+    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
+        if not self.start:
+            raise RuntimeError(
+                "SI has seen no step of this task; train with cl_teach.train(penalty=...) or call observe each step"
+            )
+        parameters = _checks.trainable(model)
+        self._finish_step(parameters)
+        found = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
+        for name, w in self.path.items():
+            if name in found:
+                moved = parameters[name].detach() - self.start[name].to(found[name])
+                found[name] = w.to(moved).clamp_min(0.0) / (moved.square() + self.damping)
+        for kept in (self.path, self.start, self.weights, self.gradient):
+            kept.clear()
+        return found
+
+    @torch.no_grad()
+    def _finish_step(self, parameters: Mapping[str, Tensor]) -> None:
+        for name, g in self.gradient.items():
+            if name in parameters:
+                p = parameters[name]
+                self.path[name] = self.path[name].to(p) - g.to(p) * (p - self.weights[name].to(p))
+        self.gradient.clear()
+
+    def _tensors(self) -> dict[str, Named]:
+        gathered = {"path": self.path, "start": self.start, "weights": self.weights, "gradient": self.gradient}
+        return {**super()._tensors(), **gathered}
+
+
+class MAS(Penalty):
+    """Memory-aware synapses: a weight matters as much as the outputs change with it (Aljundi et al. 2018, arXiv:1711.09601).
+
+    P adds up the mean over samples of | d |z|^2 / d theta |, z the logits; m is the latest weights. No labels are needed.
+
+    Args:
+        n: use only the first ``n`` samples.
+    """
+
+    def __init__(self, n: int | None = None) -> None:
+        super().__init__()
+        self.n = None if n is None else _checks.whole_number("n", n, at_least=1)
+
+    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
+        return output_sensitivity(model, data, n=self.n, classes=classes)
 
 
 def _zero_grad(p: Tensor) -> Tensor:

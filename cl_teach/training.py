@@ -189,6 +189,8 @@ def train(
     if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
         raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(split)} samples")
     observer = _Observer(model, watch or {}, keep_weights)
+    if penalty is not None and step == "gradient":
+        _warn_if_unstable(penalty, strength, stepper)
 
     history, losses = observer.history, []
     modes = [(module, module.training) for module in model.modules()]
@@ -209,6 +211,8 @@ def train(
                 loss = cross_entropy(head(model(split.x[batch]), classes), split.y[batch])
                 stepper.zero_grad()
                 loss.backward()
+                if penalty is not None:
+                    penalty.observe(model)
                 if penalty is not None and step == "gradient":
                     penalty.add_gradient(model, strength)
                 stepper.step()
@@ -234,6 +238,19 @@ def train(
         for module, training in modes:
             module.training = training
     return history
+
+
+def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
+    """A gradient step that cannot work is said to be one before it is taken. Only SGD's limit is known."""
+    if not isinstance(stepper, torch.optim.SGD):
+        return
+    limit = min(penalty.stability_limit(float(g["lr"]), float(g["momentum"])) for g in stepper.param_groups)
+    if strength > limit:
+        message = (
+            f"strength {strength:g} is above {limit:.3g}, the largest that the gradient step survives at this lr and momentum; "
+            "training will probably diverge. step='proximal' is stable at any strength"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 class _Observer:
