@@ -630,6 +630,7 @@ def test_bfloat16_models_and_inputs() -> None:
     found = cl.diagonal_fisher(model, inputs)  # the inputs are rounded, nothing else is
     rounded = cl.diagonal_fisher(model, cl.Split(inputs.x.double(), split.y))
     assert_same(found, rounded, rtol=1e-12)
+    assert set(ways(copy.deepcopy(model).bfloat16(), split.x.bfloat16()).values()) == {"closed"}
     half = cl.diagonal_fisher(copy.deepcopy(model).bfloat16(), split, chunk=7)
     for name, f in half.items():
         assert f.dtype == torch.bfloat16
