@@ -510,7 +510,7 @@ class _PerSample:
 
 
 def _agree(a: Tensor, b: Tensor, dtype: torch.dtype, largest: float = 0.0) -> bool:
-    """Whether two ways of computing one thing differ by the rounding of ``dtype`` only; ``largest`` is the size of the largest such thing."""
+    """Whether two ways of computing one thing differ by rounding in ``dtype`` only; ``largest``: the largest such thing."""
     tolerance = {torch.float64: 1e-8, torch.float32: 1e-3}.get(dtype, 0.1)
     gap, size = float((a - b).norm()), float(b.norm())
     if not math.isfinite(gap + size):  # infinite logits are a way to switch a class off: equal ones agree

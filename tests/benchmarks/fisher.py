@@ -276,14 +276,14 @@ def peak_memory() -> int:
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 
 
-def memory_line() -> str:
-    """Peak memory of the exact Fisher of the CNN on all 60,000 images, above what was there with the data."""
-    data = cl.mnist(n_train=None, n_test=10).train
+def memory_line(samples: int) -> str:
+    """Peak memory of the exact Fisher of the CNN, above what was there with the data."""
+    data = cl.mnist(n_train=samples, n_test=10).train
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is in use now
     before = peak_memory()
     cl.diagonal_fisher(cl.article_cnn(device="cpu"), data)
     above = (peak_memory() - before) / 1024
-    return f"Exact Fisher of the CNN on 60,000 images: peak memory {above:.0f} MiB above the process with its data."
+    return f"Exact Fisher of the CNN on {samples} images: peak memory {above:.0f} MiB above the process with its data."
 
 
 def write(path: Path, text: str) -> None:
@@ -300,10 +300,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--memory-samples", type=int, default=60_000)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    memory = memory_line() if sys.platform == "linux" else ""  # first: the peak is of the process's whole life
+    memory = (
+        memory_line(options.memory_samples) if sys.platform == "linux" else ""
+    )  # first: the peak is of the process's whole life
     versions = [f"Python {platform.python_version()}"]
     for tool in TOOLS:
         try:
