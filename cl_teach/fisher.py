@@ -44,7 +44,7 @@ def diagonal_fisher(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Named:
     """The diagonal Fisher information of ``model`` on ``data``: a mean over samples of squared per-sample gradients.
 
@@ -85,7 +85,7 @@ def output_sensitivity(
     *,
     n: int | None = None,
     classes: Sequence[int] | None = None,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Named:
     """Mean over samples of | d |z|^2 / d theta_i |, z the logits: the importance of memory-aware synapses. No label is used.
 
@@ -108,7 +108,7 @@ def full_fisher(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Tensor:
     """The whole Fisher matrix of a small model: mean over samples of g g^T, shape (P, P).
 
@@ -145,7 +145,7 @@ def fisher_vector_product(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Named:
     """F v without forming F: forwards along v to the logits, through their own small Fisher, and back. Two passes a chunk.
 
@@ -186,7 +186,7 @@ def restricted_fisher(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Tensor:
     """U^T F U, the Fisher seen from a plane or any other small subspace: k forward passes, nothing of size P x P.
 
