@@ -372,7 +372,14 @@ def test_an_embedding_tied_to_the_output() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("tied", {"closed"}), ("called twice", {"closed"}), ("functional use", {"closed", "vmap"}), ("lstm", {"closed", "loop"})],
+    [
+        ("tied", {"closed"}),
+        ("in place", {"closed"}),
+        ("convolution called twice", {"closed"}),
+        ("called twice", {"closed"}),
+        ("functional use", {"closed", "vmap"}),
+        ("lstm", {"closed", "loop"}),
+    ],
 )
 def test_the_way_is_chosen_by_parameter(name: str, expected: set[str]) -> None:
     build, shape = EDGES[name]
