@@ -44,7 +44,7 @@ def diagonal_fisher(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Named:
     """The diagonal Fisher information of ``model`` on ``data``: a mean over samples of squared per-sample gradients.
 
@@ -85,7 +85,7 @@ def output_sensitivity(
     *,
     n: int | None = None,
     classes: Sequence[int] | None = None,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Named:
     """Mean over samples of | d |z|^2 / d theta_i |, z the logits: the importance of memory-aware synapses. No label is used.
 
@@ -108,7 +108,7 @@ def full_fisher(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Tensor:
     """The whole Fisher matrix of a small model: mean over samples of g g^T, shape (P, P).
 
@@ -145,7 +145,7 @@ def fisher_vector_product(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Named:
     """F v without forming F: forwards along v to the logits, through their own small Fisher, and back. Two passes a chunk.
 
@@ -186,7 +186,7 @@ def restricted_fisher(
     n: int | None = None,
     classes: Sequence[int] | None = None,
     seed: int | torch.Generator = 0,
-    chunk: int = 512,
+    chunk: int = 1024,
 ) -> Tensor:
     """U^T F U, the Fisher seen from a plane or any other small subspace: k forward passes, nothing of size P x P.
 
@@ -439,7 +439,7 @@ class _PerSample:
         """The logits of ``x``, or an error if they depend on what else is in the batch."""
         with torch.no_grad():
             logits, alone = self.logits(x), torch.cat([self.logits(sample) for sample in x.split(1)])
-        if logits.shape != alone.shape or not _agree(logits, alone):
+        if logits.shape != alone.shape or not _agree(logits, alone, logits.dtype):
             raise ValueError(f"model gives other logits for a sample alone than in a batch: {_INFLUENCE}")
         return logits
 
@@ -451,9 +451,9 @@ class _PerSample:
         noise = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         columns, names, stored = noise.to(logits).unsqueeze(2), list(self.theta), 0
         truth: Named = {}
-        for pair in zip(x.split(1), columns.split(1), strict=True):
-            for name, g in self._looped(names, *pair).items():
-                square = g.to(wide(g.dtype)).square().sum((0, 1))
+        for sample, column in zip(x.split(1), columns.split(1), strict=True):
+            for name, (g,) in zip(names, self._autograd(names, sample, column), strict=True):
+                square = torch.zeros_like(self.theta[name]) if g is None else g.to(wide(g.dtype)).square()
                 truth[name] = truth[name] + square if name in truth else square
         largest = max(float(t.norm()) for t in truth.values())
         for way in ways:
@@ -469,7 +469,9 @@ class _PerSample:
                     found = {name: g.to(wide(g.dtype)).square().sum((0, 1)) for name, g in quick.items()}
             except Exception:  # whatever it is that this model does not allow, the next way takes over
                 continue
-            self.way |= {name: way for name in open_names if name in found and _agree(found[name], truth[name], largest)}
+            self.way |= {
+                name: way for name in open_names if name in found and _agree(found[name], truth[name], logits.dtype, largest)
+            }
         return stored
 
     def _vmapped(self, names: Sequence[str], x: Tensor, columns: Tensor) -> Named:
@@ -485,24 +487,31 @@ class _PerSample:
 
     def _looped(self, names: Sequence[str], x: Tensor, columns: Tensor) -> Named:
         """Plain autograd for one sample, x (1, ...), columns (1, C, K)."""
-        theta = {name: self.theta[name].detach().requires_grad_() for name in names}
-        logits = self.logits(x, theta)
-        found = {name: p.new_zeros(1, columns.shape[2], *p.shape) for name, p in theta.items()}
-        for k in range(columns.shape[2] if logits.requires_grad else 0):
-            column = columns[:, :, k]
-            for name, g in zip(
-                names,
-                torch.autograd.grad(logits, list(theta.values()), column, retain_graph=True, allow_unused=True),
-                strict=True,
-            ):
-                if g is not None:
-                    found[name][0, k] = g.to_dense()
-        return {name: g.detach() for name, g in found.items()}
+        found = {}
+        for name, gradients in zip(names, self._autograd(names, x, columns), strict=True):
+            zero = torch.zeros_like(self.theta[name])
+            found[name] = (
+                torch.stack([zero if g is None else g for g in gradients])[None] if gradients else zero[None, None][:, :0]
+            )
+        return found
+
+    def _autograd(self, names: Sequence[str], x: Tensor, columns: Tensor) -> list[tuple[Tensor | None, ...]]:
+        """The gradients of each parameter, one a column; None where the logits do not depend on it."""
+        theta = [self.theta[name].detach().requires_grad_() for name in names]
+        logits = self.logits(x, dict(zip(names, theta, strict=True)))
+        found: list[list[Tensor | None]] = [[] for _ in names]
+        for column in columns.unbind(2):
+            gradients: Sequence[Tensor | None] = [None] * len(names)
+            if logits.requires_grad:
+                gradients = torch.autograd.grad(logits, theta, column, retain_graph=True, allow_unused=True)
+            for kept, g in zip(found, gradients, strict=True):
+                kept.append(None if g is None else g.detach().to_dense())
+        return [tuple(kept) for kept in found]
 
 
-def _agree(a: Tensor, b: Tensor, largest: float = 0.0) -> bool:
-    """Whether two ways of computing one thing differ by rounding only; ``largest`` is the size of the largest such thing."""
-    tolerance = {torch.float64: 1e-8, torch.float32: 1e-3}.get(b.dtype, 0.1)
+def _agree(a: Tensor, b: Tensor, dtype: torch.dtype, largest: float = 0.0) -> bool:
+    """Whether two ways of computing one thing differ by rounding in ``dtype`` only; ``largest``: the largest such thing."""
+    tolerance = {torch.float64: 1e-8, torch.float32: 1e-3}.get(dtype, 0.1)
     gap, size = float((a - b).norm()), float(b.norm())
     if not math.isfinite(gap + size):  # infinite logits are a way to switch a class off: equal ones agree
         a, b = a.double().nan_to_num(), b.double().nan_to_num()

@@ -41,6 +41,7 @@ class Penalty:
         self.constant = 0.0
         self.n_tasks = 0
         self._pull: tuple[float, list[int], list[Tensor]] | None = None  # kept from step to step
+        self._scratch: Tensor | None = None
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         """How much each weight matters to a task; each subclass answers for itself."""
@@ -100,8 +101,15 @@ class Penalty:
         """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
         if self.n_tasks and strength:
             theta, precision, anchor = self._aligned(model)
-            gradients = [p.grad if p.grad is not None else _zero_grad(p) for p in theta]
-            torch._foreach_addcmul_(gradients, torch._foreach_sub(theta, anchor), precision, value=strength)
+            if not theta:
+                return
+            largest = max(p.numel() for p in theta)
+            kept = self._scratch
+            if kept is None or kept.numel() < largest or (kept.dtype, kept.device) != (theta[0].dtype, theta[0].device):
+                self._scratch = kept = theta[0].new_empty(largest)  # fresh memory at every step costs as much as the sums
+            for p, f, m in zip(theta, precision, anchor, strict=True):
+                gap = torch.sub(p, m, out=kept[: p.numel()].view(p.shape))
+                (p.grad if p.grad is not None else _zero_grad(p)).addcmul_(gap, f, value=strength)
 
     @torch.no_grad()
     def proximal_step(self, model: nn.Module, c: float) -> None:

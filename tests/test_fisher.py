@@ -372,7 +372,14 @@ def test_an_embedding_tied_to_the_output() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("tied", {"closed"}), ("called twice", {"closed"}), ("functional use", {"closed", "vmap"}), ("lstm", {"closed", "loop"})],
+    [
+        ("tied", {"closed"}),
+        ("in place", {"closed"}),
+        ("convolution called twice", {"closed"}),
+        ("called twice", {"closed"}),
+        ("functional use", {"closed", "vmap"}),
+        ("lstm", {"closed", "loop"}),
+    ],
 )
 def test_the_way_is_chosen_by_parameter(name: str, expected: set[str]) -> None:
     build, shape = EDGES[name]
@@ -630,6 +637,7 @@ def test_bfloat16_models_and_inputs() -> None:
     found = cl.diagonal_fisher(model, inputs)  # the inputs are rounded, nothing else is
     rounded = cl.diagonal_fisher(model, cl.Split(inputs.x.double(), split.y))
     assert_same(found, rounded, rtol=1e-12)
+    assert set(ways(copy.deepcopy(model).bfloat16(), split.x.bfloat16()).values()) == {"closed"}
     half = cl.diagonal_fisher(copy.deepcopy(model).bfloat16(), split, chunk=7)
     for name, f in half.items():
         assert f.dtype == torch.bfloat16
