@@ -1,7 +1,7 @@
 """Figures of the course, each with a text that says in words and rounded numbers what it shows.
 
 One visual language throughout: task A grey, task B cream; no penalty a blue square, L2 a green triangle, EWC a red circle,
-joint training a black star; lambda on a log axis, task A on x. Markers and labels repeat what colours say.
+joint training a black star; task A on x. Markers and labels repeat what colours say.
 """
 
 from __future__ import annotations

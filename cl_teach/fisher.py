@@ -14,6 +14,7 @@ a vector, and its restriction to a subspace; they agree with the diagonal, label
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def diagonal_fisher(
         TypeError, ValueError: unknown ``labels``, ``n`` larger than the data, labels outside the model's outputs, a model
             without trainable parameters, or one whose output for a sample depends on the others in the batch.
 
-    Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), section 2.1; Martens 2020 (arXiv:1412.1193), section 5.
+    Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), section 2; Martens 2020 (arXiv:1412.1193), section 5.
     """
     columns_of = _label_columns(labels)
     return _mean_moments(model, data, columns_of, torch.square, n=n, classes=classes, seed=seed, chunk=chunk)
@@ -407,7 +408,9 @@ class _PerSample:
 
     def along(self, x: Tensor, direction: Mapping[str, Tensor]) -> Tensor:
         """The derivative of the logits along a direction of the weights, (N, C)."""
-        derivative: Tensor = jvp(lambda theta: self.logits(x, theta), (self.theta,), (dict(direction),))[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's first jvp warns of what torch itself uses
+            derivative: Tensor = jvp(lambda theta: self.logits(x, theta), (self.theta,), (dict(direction),))[1]
         return derivative
 
     def sums(self, x: Tensor, columns_of: _Bound, moment: _Moment) -> Named:

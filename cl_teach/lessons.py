@@ -48,7 +48,7 @@ def claim(
     if not numbers:
         raise ValueError("measured must hold at least one number, got none")
     low, high = min(numbers), max(numbers)
-    value = _short(low) if len(numbers) == 1 else f"{_short(low)} to {_short(high)} in {len(numbers)} runs"
+    value = _short(low) if len(numbers) == 1 else f"{_short(low)} to {_short(high)}, {len(numbers)} values"
     bounds = [f"at least {at_least:g}"] if at_least is not None else []
     bounds += [f"at most {at_most:g}"] if at_most is not None else []
     text = f"{sentence}: {value} (claimed: {' and '.join(bounds)})"

@@ -115,6 +115,9 @@ class Penalty:
     def proximal_step(self, model: nn.Module, c: float) -> None:
         """theta <- (theta + c P m) / (1 + c P): the exact minimum of |theta' - theta|^2 / 2 + c / 2 * penalty(theta').
 
+        Args:
+            c: after a step of SGD, lr * strength / (1 - momentum), as in :func:`cl_teach.train`.
+
         Whatever c, the result lies between theta and the anchor, so no strength can make it diverge
         (Parikh & Boyd 2014, "Proximal algorithms", section 1.1).
         """

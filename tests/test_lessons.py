@@ -14,7 +14,7 @@ def test_true_claims_print_what_was_measured(capsys):
     cl.claim("rounding", 3e-14, at_most=1e-9)
     assert capsys.readouterr().out.splitlines() == [
         "✓ one: 0.667 (claimed: at least 0.4)",
-        "✓ many: 0.5 to 0.7 in 2 runs (claimed: at least 0.4 and at most 0.8)",
+        "✓ many: 0.5 to 0.7, 2 values (claimed: at least 0.4 and at most 0.8)",
         "✓ tensor: 0.25 (claimed: at most 0.3)",
         "✓ rounding: 0.000000 (claimed: at most 1e-09)",
     ]
