@@ -24,7 +24,7 @@ from torch.func import functional_call, jvp, vjp, vmap
 
 from . import _checks
 from ._layers import closed_sums, closed_uses, recorded, stored_per_sample, wide
-from .models import eval_mode, head, matched
+from .models import eval_mode, head, matched, typed
 from .tasks import Split, Task
 
 LABELS = ("exact", "sample", "true", "predicted")
@@ -302,7 +302,7 @@ def _visit(
             for x, y in zip(batch.x.split(piece), batch.y.split(piece), strict=True):
                 # One number a sample, in order: which labels are drawn does not depend on the chunks.
                 uniform = torch.rand(len(y), generator=generator, dtype=torch.float64, device=generator.device).to(y.device)
-                visit(work, x, lambda logits, y=y, uniform=uniform: columns_of(logits.detach(), y, uniform))  # type: ignore[misc]
+                visit(work, typed(model, x), lambda logits, y=y, uniform=uniform: columns_of(logits.detach(), y, uniform))  # type: ignore[misc]
             count += len(batch)
     return count
 
@@ -310,12 +310,11 @@ def _visit(
 def _batches(
     model: nn.Module, data: Split | Iterable[Any], classes: Sequence[int] | None, n: int | None, chunk: int
 ) -> Iterator[Split]:
-    """The data as the model needs them, checked, in batches; what must be converted is converted a batch at a time."""
+    """The data as the model needs them, checked, in batches; what must be moved is moved a batch at a time."""
     if isinstance(data, Split):
         data = data.first(n)
-        example = next(model.parameters())
-        ready = data.x.device == example.device and (data.x.dtype == example.dtype or not data.x.is_floating_point())
-        size = len(data) if ready else max(chunk, 4096)
+        here = data.x.device == next(model.parameters()).device
+        size = len(data) if here else max(chunk, 4096)
         for x, y in zip(data.x.split(size), data.y.split(size), strict=True):
             yield matched(model, Split(x, y) if size < len(data) else data, classes)
         return
@@ -391,7 +390,7 @@ class _PerSample:
         }
         self.uses = closed_uses(model, list(self.theta))
         self.way = dict.fromkeys(self.theta, "loop")
-        two = x[[0, -1]] if len(x) > 1 else x
+        two = typed(model, x[[0, -1]] if len(x) > 1 else x)
         logits = self._independent(two)
         k = columns_of(logits, torch.zeros(len(two), dtype=torch.long, device=x.device), logits.new_zeros(len(two))).shape[2]
         self.at_once = len(x)

@@ -110,8 +110,20 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
     return logits[:, list(classes)]
 
 
+def typed(model: nn.Module, x: Tensor) -> Tensor:
+    """``x`` in the floating-point type of ``model``; whole numbers, such as tokens, stay what they are."""
+    return x.to(_example(model, x).dtype) if x.is_floating_point() else x
+
+
+def _example(model: nn.Module, otherwise: Tensor) -> Tensor:
+    return next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), otherwise)
+
+
 def matched(model: nn.Module, data: Split, classes: Sequence[int] | None = None) -> Split:
-    """``data`` as ``model`` needs it: on its device, in its floating-point type, labels counted within ``classes``.
+    """``data`` checked and on the device of ``model``, labels counted within ``classes``.
+
+    The type of the inputs is left alone: :func:`typed` changes it batch by batch, which costs nothing, while a second copy of
+    all the data would.
 
     Raises:
         ValueError: the model cannot take such inputs, gives no (N, C) logits, or has no output for one of the labels.
@@ -119,11 +131,11 @@ def matched(model: nn.Module, data: Split, classes: Sequence[int] | None = None)
     _checks.module(model)
     if not isinstance(data, Split):
         raise TypeError(f"data must be a cl_teach.Split such as task.train, got {type(data).__name__}; Split(x, y) makes one")
-    example = next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), data.x)
-    data = data.to(example.device, example.dtype)
+    _checks.images_and_labels(data.x, data.y)  # again: what a tensor holds can change
+    data = data.to(_example(model, data.x).device)
     with eval_mode(model), torch.no_grad():
         try:
-            logits = model(data.x[:1])
+            logits = model(typed(model, data.x[:1]))
         except (RuntimeError, TypeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"model cannot take x of shape {tuple(data.x.shape)} and type {data.x.dtype}: {reason}") from error

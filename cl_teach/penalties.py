@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import _checks
 from .fisher import LABELS, Data, diagonal_fisher, output_sensitivity
-from .models import eval_mode, matched
+from .models import eval_mode, matched, typed
 from .tasks import Split, Task
 
 Named = dict[str, Tensor]
@@ -213,7 +213,7 @@ class L2(Penalty):
             return held
         some = matched(model, split.first(min(len(split), 256)), classes)
         with torch.no_grad(), eval_mode(model):
-            others = [c for c in range(model(some.x[:1]).shape[1]) if c not in classes]
+            others = [c for c in range(model(typed(model, some.x[:1])).shape[1]) if c not in classes]
         if others:
             elsewhere = output_sensitivity(model, Split(some.x, torch.full_like(some.y, others[0])), classes=others)
             here = output_sensitivity(model, split.first(len(some)), classes=classes)

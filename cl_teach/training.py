@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from tqdm.auto import tqdm
 
 from . import _checks
-from .models import eval_mode, head, matched
+from .models import eval_mode, head, matched, typed
 from .penalties import EWC, Penalty
 from .tasks import Split, Task
 
@@ -113,7 +113,7 @@ def _evaluate(model: nn.Module, data: Split, classes: Sequence[int] | None, chun
     loss, correct = 0.0, 0
     with eval_mode(model):
         for x, y in zip(data.x.split(chunk), data.y.split(chunk), strict=True):
-            logits = head(model(x), classes)
+            logits = head(model(typed(model, x)), classes)
             loss += float(cross_entropy(logits, y, reduction="sum"))
             correct += int((logits.argmax(1) == y).sum())
     return Evaluation(loss / len(data), correct / len(data))
@@ -208,7 +208,7 @@ def train(
                 if done % n_batches == 1 % n_batches:
                     shuffled = torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size)
                 batch = shuffled[(done - 1) % n_batches]
-                loss = cross_entropy(head(model(split.x[batch]), classes), split.y[batch])
+                loss = cross_entropy(head(model(typed(model, split.x[batch])), classes), split.y[batch])
                 stepper.zero_grad()
                 loss.backward()
                 if penalty is not None:

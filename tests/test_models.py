@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import cl_teach as cl
-from cl_teach.models import eval_mode, head, matched
+from cl_teach.models import eval_mode, head, matched, typed
 
 
 def weights(model: nn.Module) -> torch.Tensor:
@@ -88,7 +88,8 @@ def test_head_and_matched_count_labels_within_the_classes() -> None:
     model = cl.mlp((3,), n_inputs=2, n_classes=4, device="cpu").double()
     data = cl.Split(torch.rand(4, 2), torch.tensor([3, 1, 1, 3]))
     fitted = matched(model, data, (1, 3))
-    assert fitted.y.tolist() == [1, 0, 0, 1] and fitted.x.dtype == torch.float64
+    assert fitted.y.tolist() == [1, 0, 0, 1] and typed(model, fitted.x).dtype == torch.float64
+    assert typed(model, torch.arange(3)).dtype == torch.int64
     assert matched(model, data).y.tolist() == [3, 1, 1, 3]
     assert data.x.dtype == torch.float32 and data.y.tolist() == [3, 1, 1, 3]
 
