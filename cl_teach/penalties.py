@@ -11,7 +11,7 @@ must all be there, with the shape they had.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -40,8 +40,7 @@ class Penalty:
         self.anchor: Named = {}
         self.constant = 0.0
         self.n_tasks = 0
-        self._pull: tuple[float, list[int], list[Tensor]] | None = None  # kept from step to step
-        self._scratch: Tensor | None = None
+        self._kept: dict[str, tuple[float, list[int], list[Tensor]]] = {}
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         """How much each weight matters to a task; each subclass answers for itself."""
@@ -72,7 +71,7 @@ class Penalty:
         self.check(model)
         self._aligned(model)
         importance = self.importance(model, data, classes)
-        self._pull = None
+        self._kept.clear()
         self.merge(importance, {name: p.detach().clone() for name, p in _checks.trainable(model).items()})
         self.n_tasks += 1
 
@@ -101,15 +100,12 @@ class Penalty:
         """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
         if self.n_tasks and strength:
             theta, precision, anchor = self._aligned(model)
-            if not theta:
-                return
-            largest = max(p.numel() for p in theta)
-            kept = self._scratch
-            if kept is None or kept.numel() < largest or (kept.dtype, kept.device) != (theta[0].dtype, theta[0].device):
-                self._scratch = kept = theta[0].new_empty(largest)  # fresh memory at every step costs as much as the sums
-            for p, f, m in zip(theta, precision, anchor, strict=True):
-                gap = torch.sub(p, m, out=kept[: p.numel()].view(p.shape))
-                (p.grad if p.grad is not None else _zero_grad(p)).addcmul_(gap, f, value=strength)
+            at_anchor = self._once(
+                "gradient", strength, theta, lambda: [strength * f * m for f, m in zip(precision, anchor, strict=True)]
+            )
+            for p, f, pull in zip(theta, precision, at_anchor, strict=True):
+                # P theta - P m: one sweep through memory fewer than P (theta - m), and no fresh memory.
+                (p.grad if p.grad is not None else _zero_grad(p)).addcmul_(f, p, value=strength).sub_(pull)
 
     @torch.no_grad()
     def proximal_step(self, model: nn.Module, c: float) -> None:
@@ -123,13 +119,14 @@ class Penalty:
         """
         if self.n_tasks and c:
             theta, precision, anchor = self._aligned(model)
-            held = list(map(id, theta))
-            if self._pull is None or self._pull[:2] != (c, held):
-                pull = torch._foreach_mul(precision, c)
-                torch._foreach_clamp_max_(pull, 1e30)  # infinity / infinity would be NaN
-                torch._foreach_div_(pull, torch._foreach_add(pull, 1.0))  # c P / (1 + c P), from 0 (free) to 1 (fixed)
-                self._pull = c, held, list(pull)
-            torch._foreach_lerp_(theta, anchor, self._pull[2])
+            torch._foreach_lerp_(theta, anchor, self._once("proximal", c, theta, lambda: _shares(precision, c)))
+
+    def _once(self, key: str, factor: float, theta: list[Tensor], make: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """What ``make`` gives, kept from step to step while the strength and the weights that are held stay the same."""
+        held = list(map(id, theta))
+        if key not in self._kept or self._kept[key][:2] != (factor, held):
+            self._kept[key] = factor, held, make()
+        return self._kept[key][2]
 
     def stability_limit(self, lr: float, momentum: float = 0.0) -> float:
         """The largest strength that the gradient step survives: 2 (1 + momentum) / (lr * max P); infinity before any task.
@@ -152,7 +149,7 @@ class Penalty:
         target = _checks.device(device)
         for kept in self._tensors().values():
             kept.update({name: t.to(target) for name, t in kept.items()})
-        self._pull = None
+        self._kept.clear()
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -175,7 +172,8 @@ class Penalty:
         shapes = [{name: t.shape for name, t in state[key].items()} for key in ("precision", "anchor")]
         if shapes[0] != shapes[1]:
             raise ValueError("state must have the same names and shapes in precision and anchor")
-        self.n_tasks, self.constant, self._pull = int(state["n_tasks"]), float(state["constant"]), None
+        self.n_tasks, self.constant = int(state["n_tasks"]), float(state["constant"])
+        self._kept.clear()
         for key, kept in self._tensors().items():
             kept.clear()
             kept.update({name: t.clone() for name, t in state[key].items()})
@@ -194,7 +192,7 @@ class Penalty:
         if any(self.anchor[n].device != p.device or self.anchor[n].dtype != p.dtype for n, p in zip(names, theta, strict=True)):
             for kept in (self.precision, self.anchor):
                 kept.update({name: t.to(parameters[name]) for name, t in kept.items()})
-            self._pull = None
+            self._kept.clear()
         return theta, [self.precision[name] for name in names], [self.anchor[name] for name in names]
 
 
@@ -362,6 +360,14 @@ class MAS(Penalty):
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         return output_sensitivity(model, data, n=self.n, classes=classes)
+
+
+def _shares(precision: list[Tensor], c: float) -> list[Tensor]:
+    """c P / (1 + c P), from 0 (free) to 1 (fixed)."""
+    shares = list(torch._foreach_mul(precision, c))
+    torch._foreach_clamp_max_(shares, 1e30)  # infinity / infinity would be NaN
+    torch._foreach_div_(shares, torch._foreach_add(shares, 1.0))
+    return shares
 
 
 def _zero_grad(p: Tensor) -> Tensor:
