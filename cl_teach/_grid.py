@@ -13,11 +13,11 @@ Which is right for a model is not guessed: on two samples and two points, a quic
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.functional import linear
 from tqdm.auto import tqdm
 
@@ -31,6 +31,23 @@ _Row = Callable[[float], _Point]  # y -> what a row of the grid shares
 _Way = Callable[[nn.Module, Affine, Tensor], tuple[_Row, int] | None]  # with how many numbers a sample it keeps
 _CACHE = 2**20  # numbers that stay near the processor: a piece of work has about this size
 _POINTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus)
+
+
+@contextmanager
+def holding(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """``model`` with other values in some parameters inside the block; its own tensors, not copies, afterwards.
+
+    (torch.func.functional_call leaves its weights behind in a module that is registered twice.)
+    """
+    parameters = dict(model.named_parameters())
+    own = {name: parameters[name].data for name in weights}
+    try:
+        for name, value in weights.items():
+            parameters[name].data = value
+        yield
+    finally:
+        for name, value in own.items():
+            parameters[name].data = value
 
 
 @torch.no_grad()
@@ -88,12 +105,17 @@ def _plain(model: nn.Module, affine: Affine, x: Tensor) -> tuple[_Row, int]:
 
     def row(y: float) -> _Point:
         here = {name: torch.add(o[name], v[name], alpha=y) for name in o}
-        return lambda xs: torch.stack([
-            functional_call(model, {name: torch.add(t, u[name], alpha=a) for name, t in here.items()}, (x,))
-            for a in xs.tolist()
-        ])  # fmt: skip
 
-    return row, _CACHE // 500  # what a module keeps a sample is not known: 500 samples at a time
+        def logits_at(xs: Tensor) -> Tensor:
+            found = []
+            for a in xs.tolist():
+                with holding(model, {name: torch.add(t, u[name], alpha=a) for name, t in here.items()}):
+                    found.append(model(x))
+            return torch.stack(found)
+
+        return logits_at
+
+    return row, max(1, _CACHE // 500)  # what a module keeps a sample is not known: 500 samples at a time
 
 
 def _first_done(model: nn.Module, affine: Affine, x: Tensor) -> tuple[_Row, int] | None:
@@ -110,7 +132,11 @@ def _first_done(model: nn.Module, affine: Affine, x: Tensor) -> tuple[_Row, int]
     movable = set(names.values()) <= set(affine[0])
     if type(layer) not in (nn.Linear, nn.Conv2d) or not movable or "forward" in vars(layer):
         return None
-    z0, z1, z2 = (functional_call(layer, {kind: part[name] for kind, name in names.items()}, (given,)) for part in affine)
+    outputs = []
+    for part in affine:
+        with holding(layer, {kind: part[name] for kind, name in names.items()}):
+            outputs.append(layer(given))
+    z0, z1, z2 = outputs
     o, u, v = ({name: t for name, t in part.items() if name not in names.values()} for part in affine)
     rest, width = _plain(model, (o, u, v), x)[0], z0.numel() // len(x)
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from . import _checks
-from ._grid import Affine, table
+from ._grid import Affine, holding, table
 from ._layers import wide
 from .fisher import diagonal_fisher, restricted_fisher
 from .models import matched
@@ -364,26 +363,12 @@ def plane_curvature(
 def _curvature(
     model: nn.Module, at: Named, directions: list[Named], data: Split, classes: Sequence[int] | None, full: bool
 ) -> Tensor:
-    with _holding(model, at):
+    with holding(model, {name: at[name].to(p) for name, p in _checks.trainable(model).items()}):
         if full:
             return restricted_fisher(model, data, directions, classes=classes).double().cpu()
         diagonal = _flat(diagonal_fisher(model, data, classes=classes))
     u = torch.stack([_flat(d) for d in directions])  # (k, P)
     return ((u * diagonal) @ u.T).cpu()
-
-
-@contextmanager
-def _holding(model: nn.Module, weights: Named) -> Iterator[None]:
-    """``model`` with other values in its parameters inside the block; its own tensors, not copies, afterwards."""
-    parameters = _checks.trainable(model)
-    own = {name: p.data for name, p in parameters.items()}
-    try:
-        for name, p in parameters.items():
-            p.data = weights[name].to(p)
-        yield
-    finally:
-        for name, p in parameters.items():
-            p.data = own[name]
 
 
 def _affine(model: nn.Module, plane: Plane) -> Affine:
