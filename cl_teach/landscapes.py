@@ -147,7 +147,10 @@ def random_plane(center: Weights, *, seed: int = 0) -> Plane:
 
 
 def pca_plane(path: Sequence[Weights]) -> Plane:
-    """The plane through the last weights of a path that shows most of its variance. It passes through no other of them.
+    """The plane through the last weights of a path that shows most of its variance.
+
+    The other weights of the path lie off it, so that what is drawn under them is not their loss: look at their residuals,
+    and prefer :func:`plane_through` where solutions are compared.
 
     Raises:
         TypeError, ValueError: weights that do not fit each other, or a path that lies on a line.
