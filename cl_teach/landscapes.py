@@ -429,9 +429,9 @@ def _axis(name: str, values: Sequence[float] | Tensor) -> Tensor:
 def _save(path: str | os.PathLike[str], kind: str, tensors: Mapping[str, Tensor]) -> None:
     """An npz file under a name of its own and then renamed, which is atomic: no half file under the final name."""
     target = Path(path)
+    arrays: dict[str, Any] = {name: t.detach().cpu().numpy() for name, t in tensors.items()}
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
     try:
-        arrays: dict[str, Any] = {name: t.detach().cpu().numpy() for name, t in tensors.items()}
         with os.fdopen(handle, "wb") as file:
             np.savez(file, kind=np.array(f"cl_teach {kind}"), **arrays)
         os.replace(temporary, target)
