@@ -202,7 +202,7 @@ def _filter_normalised(name: str, like: Named, seed: int, n: int) -> list[Tensor
 
 
 def _weights(name: str, given: Weights, like: Mapping[str, Tensor] | None = None) -> Named:
-    """A copy of ``given`` in at least float32, checked to be finite and to have the names and shapes of ``like``."""
+    """``given`` in at least float32, checked to be finite; a copy, if it has to have the names and shapes of ``like``."""
     found = _checks.trainable(given) if isinstance(given, nn.Module) else given
     if not isinstance(found, Mapping) or not found or not all(isinstance(t, Tensor) for t in found.values()):
         raise TypeError(f"{name} must be a model or a dict of its trainable parameters, got {type(given).__name__}")
@@ -218,7 +218,7 @@ def _weights(name: str, given: Weights, like: Mapping[str, Tensor] | None = None
                 f"got {one} for {wrong[0]}, wanted {other}"
             )
         return {n: found[n].detach().to(like[n].device, wide(like[n].dtype), copy=True) for n in like}
-    return {n: t.detach().to(dtype=wide(t.dtype), copy=True) for n, t in found.items()}
+    return {n: t.detach().to(dtype=wide(t.dtype)) for n, t in found.items()}
 
 
 def _flat(named: Mapping[str, Tensor]) -> Tensor:
