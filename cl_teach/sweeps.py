@@ -9,10 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import io
 import math
 import os
-import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,22 +20,22 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
 from tqdm.auto import tqdm
 
 from . import _checks
-from .models import head, matched
+from ._journal import Journal
+from ._stack import stackable, train_together
 from .penalties import EWC, L2, MAS, SI, LatestEWC, Named, OnlineEWC, Penalty
 from .tasks import Split, Task
-from .training import Evaluation, History, _Observer, evaluate, train
+from .training import Evaluation, History, evaluate, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
 OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "every")  # of train, the same for A and B
-ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity)
 
 Data = Task | Split
 Key = tuple[str, float, int]  # method, strength, seed
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass
@@ -114,7 +112,9 @@ class Sweep:
                 keys = [(method, strength, s) for s in (self.seeds if seed is None else [seed])]
                 done = [self.results[key] for key in keys if key in self.results]
                 if done:
-                    a, b = (sum(e.accuracy for e in column) / len(done) for column in zip(*((r.a, r.b) for r in done)))
+                    a, b = (
+                        sum(e.accuracy for e in column) / len(done) for column in ([r.a for r in done], [r.b for r in done])
+                    )
                     table[method][strength] = a, b
         return table
 
@@ -196,7 +196,7 @@ def sweep(
     }
 
     result = Sweep(tuple(makers), lambdas, numbers)
-    journal = _Journal(file, configuration) if file is not None else None
+    journal = Journal(file, configuration, [Start, Result, Evaluation, History]) if file is not None else None
     for seed, key, record in journal.records if journal else []:
         if key is None:
             result.starts[seed] = _unpacked(record, fresh[seed])
@@ -209,6 +209,7 @@ def sweep(
     sample = task_b.train if isinstance(task_b, Task) else task_b
     steps = settings["epochs"] * math.ceil(len(sample) / settings["batch_size"])
     quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"
+    worker = executor or _Here()
     pending: dict[Future[Any], tuple[int, str, list[float]]] = {}
     total, done = len(numbers) * (1 + len(makers) * len(lambdas)), len(result.starts) + len(result.results)
     bar = tqdm(total=total * steps, initial=done * steps, disable=quiet, delay=2, leave=False, desc="sweep", unit="step")
@@ -216,13 +217,13 @@ def sweep(
         while queue or pending:
             while queue and (executor is not None or not pending):
                 seed, method, some = unit = queue.pop(0)
-                common = (networks[seed], task_a, task_b, seed, settings, os.getpid())
+                job = _Job(networks[seed], task_a, task_b, seed, settings, watch or {}, keep_weights, os.getpid())
                 if method:
                     tick = bar.update if executor is None else None
-                    work = (result.starts[seed], method, some, watch, keep_weights, tick, *common)
-                    pending[(executor or _Here()).submit(_learn_b, *work)] = unit
+                    work = (_learn_b, job, result.starts[seed], method, some, tick)
                 else:
-                    pending[(executor or _Here()).submit(_learn_a, fresh[seed], *common)] = unit
+                    work = (_learn_a, job, fresh[seed])
+                pending[worker.submit(*work)] = unit
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 seed, method, some = pending.pop(future)
                 if method:
@@ -258,145 +259,65 @@ def sweep(
 # the work
 
 
-def _learn_a(
-    penalties: dict[str, Penalty],
-    model: nn.Module,
-    task_a: Data,
-    task_b: Data,
-    seed: int,
-    settings: dict[str, Any],
-    caller: int,
-) -> Start:
-    _one_core(caller)
-    model, penalties = copy.deepcopy((model, penalties))  # threads share what they are given
-    if _train(model, task_a, penalty=_Spectators(penalties.values()), seed=seed, **settings).diverged:
-        raise RuntimeError(f"the network diverged on A with seed {seed}, before any method could act; try a smaller lr")
+@dataclass(frozen=True)
+class _Job:
+    """What every unit of work of one seed needs, wherever it is done."""
+
+    model: nn.Module
+    task_a: Data
+    task_b: Data
+    seed: int
+    settings: dict[str, Any]
+    watch: Mapping[str, Data]
+    keep_weights: bool
+    caller: int  # its process
+
+
+def _learn_a(job: _Job, penalties: dict[str, Penalty]) -> Start:
+    _one_core(job.caller)
+    model, penalties = copy.deepcopy((job.model, penalties))  # threads share what they are given
+    if _train(model, job.task_a, penalty=_Spectators(penalties.values()), seed=job.seed, **job.settings).diverged:
+        raise RuntimeError(f"the network diverged on A with seed {job.seed}, before any method could act; try a smaller lr")
     for penalty in penalties.values():
-        penalty.consolidate(model, task_a)
+        penalty.consolidate(model, job.task_a)
         penalty.to("cpu")
-    return Start(*_evaluations(model, task_a, task_b), *_weights(model), penalties)
+    return Start(*_evaluations(model, job), *_weights(model), penalties)
 
 
 def _learn_b(
-    start: Start,
-    method: str,
-    strengths: list[float],
-    watch: Mapping[str, Data] | None,
-    keep_weights: bool,
-    tick: Callable[[int], object] | None,
-    model: nn.Module,
-    task_a: Data,
-    task_b: Data,
-    seed: int,
-    settings: dict[str, Any],
-    caller: int,
+    job: _Job, start: Start, method: str, strengths: list[float], tick: Callable[[int], object] | None
 ) -> list[Result]:
-    _one_core(caller)
-    models = [copy.deepcopy(model) for _ in strengths]
-    options = {"watch": watch, "keep_weights": keep_weights, "seed": seed, **settings}
-    for each in models:
-        _set(each, start)
+    _one_core(job.caller)
+    models = [copy.deepcopy(job.model) for _ in strengths]
+    for model in models:
+        _set(model, start)
+    options = {"watch": job.watch, "keep_weights": job.keep_weights, "seed": job.seed, **job.settings}
     histories: list[History | None] = [None] * len(strengths)
-    if len(strengths) > 1 and settings["step"] == "proximal" and _stackable(model, start.penalties[method]):
-        histories = _train_together(models, task_b, start.penalties[method], strengths, tick or (lambda n: None), **options)
+    if len(strengths) > 1 and job.settings["step"] == "proximal" and stackable(job.model, start.penalties[method]):
+        histories = train_together(models, job.task_b, start.penalties[method], strengths, tick, **options)
     results = []
-    for each, strength, history in zip(models, strengths, histories, strict=True):
-        if history is None:
-            _set(each, start)
+    for model, strength, history in zip(models, strengths, histories, strict=True):
+        if history is None:  # one by one
+            _set(model, start)
             penalty = copy.deepcopy(start.penalties[method])
-            history = _train(each, task_b, penalty=penalty, strength=strength, **options)
+            history = _train(model, job.task_b, penalty=penalty, strength=strength, **options)
         history.weights = [{name: t.cpu() for name, t in weights.items()} for weights in history.weights]
-        weights, buffers = _weights(each)
+        weights, buffers = _weights(model)
         distance = math.sqrt(sum(float((weights[n] - t).double().square().sum()) for n, t in start.weights.items()))
-        results.append(Result(*_evaluations(each, task_a, task_b), distance, weights, buffers, history))
+        results.append(Result(*_evaluations(model, job), distance, weights, buffers, history))
     return results
 
 
-def _train_together(
-    models: list[nn.Module],
-    task: Data,
-    penalty: Penalty,
-    strengths: list[float],
-    tick: Callable[[int], object],
-    *,
-    step: str,
-    epochs: int,
-    batch_size: int,
-    lr: float,
-    momentum: float,
-    every: int,
-    seed: int,
-    watch: Mapping[str, Data] | None,
-    keep_weights: bool,
-) -> list[History | None]:
-    """What :func:`train` does, for K networks that start alike, one a strength; None for those that diverged."""
-    k = len(models)
-    split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
-    split = matched(models[0], split, classes)
-    stack = {name: p.detach().repeat(k, *[1] * p.ndim).unflatten(0, (k, -1)) for name, p in models[0].named_parameters()}
-    for i, model in enumerate(models):
-        for name, p in model.named_parameters():
-            p.data = stack[name][i]  # a view: to look at a network is to look at its part of the stack
-    pull = {}  # c P / (1 + c P), as in Penalty.proximal_step
-    for name, precision in penalty.precision.items():
-        c = torch.tensor(strengths, dtype=torch.float64) * lr / (1 - momentum)
-        cp = (c.to(stack[name]).view(k, *[1] * precision.ndim) * precision.to(stack[name])).clamp_max_(1e30)
-        pull[name] = stack[name], penalty.anchor[name].to(stack[name]), cp.div_(cp + 1.0)
-    stepper = torch.optim.SGD([t.requires_grad_() for t in stack.values()], lr=lr, momentum=momentum)
-    observers = [_Observer(model, watch or {}, keep_weights) for model in models]
-    order, losses, total = torch.Generator().manual_seed(seed), [], epochs * math.ceil(len(split) / batch_size)
-    for observer in observers:
-        observer.look(0)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size):
-            logits = head(_forward(models[0], stack, split.x[batch]).flatten(0, 1), classes)  # (K N, C)
-            y = split.y[batch].repeat(k)
-            loss = cross_entropy(logits, y, reduction="none").view(k, -1).mean(1)  # (K,)
-            stepper.zero_grad()
-            loss.sum().backward()
-            stepper.step()
-            with torch.no_grad():
-                for theta, anchor, by in pull.values():
-                    theta.lerp_(anchor, by)
-            losses.append(loss.detach())
-            tick(k)
-            if len(losses) % every == 0 or len(losses) == total:
-                for observer in observers:
-                    observer.look(len(losses))
-    curves = torch.stack(losses, 1).tolist() if losses else [[]] * k
-    for observer, curve in zip(observers, curves, strict=True):
-        observer.history.loss = curve
-    looked = observers[0].history.steps[1:]
-    return [o.history if all(math.isfinite(o.history.loss[s - 1]) for s in looked) else None for o in observers]
+def _packed(start: Start) -> Start:
+    """Penalties as plain data: a file must not say which classes to make."""
+    return replace(start, penalties={name: penalty.state_dict() for name, penalty in start.penalties.items()})  # type: ignore[misc]
 
 
-def _stackable(model: nn.Module, penalty: Penalty) -> bool:
-    """Whether it is a plain chain of Linear layers and activations, without shared or frozen weights, hooks or extras."""
-    if type(model) is not nn.Sequential or type(penalty).proximal_step is not Penalty.proximal_step:
-        return False
-    flat = type(model[0]) is nn.Flatten and (model[0].start_dim, model[0].end_dim) == (1, -1)
-    layers = list(model)[1:] if flat else list(model)
-    own = [f"{i}.{name}" for i, layer in enumerate(model) for name, _ in layer.named_parameters()]
-    return (
-        all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers)
-        and own == [name for name, p in model.named_parameters() if p.requires_grad]
-        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
-    )
-
-
-def _forward(model: nn.Module, stack: Named, x: Tensor) -> Tensor:
-    """(N, ...) inputs to (K, N, C) logits of K networks; the first product is one for all, as they see the same inputs."""
-    for name, layer in model.named_children():
-        if not isinstance(layer, nn.Linear):
-            x = layer(x)
-            continue
-        weight, bias = stack[f"{name}.weight"], stack.get(f"{name}.bias")  # (K, out, in), (K, out)
-        if x.ndim == 2:
-            x = linear(x, weight.flatten(0, 1), None if bias is None else bias.flatten())  # (N, K out)
-            x = x.unflatten(1, weight.shape[:2]).transpose(0, 1)
-        else:
-            x = x @ weight.mT if bias is None else torch.baddbmm(bias[:, None], x, weight.mT)
-    return x
+def _unpacked(start: Start, fresh: dict[str, Penalty]) -> Start:
+    penalties = copy.deepcopy(fresh)
+    for name, penalty in penalties.items():
+        penalty.load_state_dict(start.penalties[name])  # type: ignore[arg-type]
+    return replace(start, penalties=penalties)
 
 
 class _Spectators(Penalty):
@@ -438,9 +359,11 @@ def _one_core(caller: int) -> None:
         torch.set_num_threads(1)
 
 
-def _evaluations(model: nn.Module, a: Data, b: Data) -> tuple[Evaluation, Evaluation]:
-    covered = isinstance(a, Task) and isinstance(b, Task) and set(a.classes) <= set(b.classes)  # as in learn
-    return evaluate(model, a, b.classes if covered and isinstance(b, Task) else None), evaluate(model, b)
+def _evaluations(model: nn.Module, job: _Job) -> tuple[Evaluation, Evaluation]:
+    a, b = job.task_a, job.task_b
+    covered = isinstance(a, Task) and isinstance(b, Task) and set(a.classes) <= set(b.classes)
+    choice = b.classes if covered and isinstance(b, Task) else None  # class-incremental: among all met so far, as in learn
+    return evaluate(model, a, choice), evaluate(model, b)
 
 
 def _weights(model: nn.Module) -> tuple[Named, Named]:
@@ -476,7 +399,7 @@ def _several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> 
         raise type(error)(f"in {name}: {error}") from None
     if not found:
         raise ValueError(f"{name} must hold at least one number, got none")
-    if twice := sorted(value for value in set(found) if found.count(value) > 1):  # type: ignore[type-var]
+    if twice := [value for value in found if found.count(value) > 1]:
         raise ValueError(f"{name} must differ from one another, got {twice[0]} more than once")
     return found
 
@@ -513,107 +436,6 @@ def _options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.get(name, defaults[name].default) for name in OPTIONS}
 
 
-# the file
-
-
-class _Journal:
-    """A file that only grows: each record is its length, its SHA-256 and a ``torch.save``; the first is the configuration.
-
-    A kill can cut off only the last record, which then counts for nothing. Loading runs no code.
-    """
-
-    magic = b"cl_teach sweep 1\n"
-    header = struct.Struct("<Q32s")
-
-    def __init__(self, path: str | os.PathLike[str], configuration: dict[str, Any]) -> None:
-        self.records: list[tuple[int, Key | None, Any]] = []
-        self.path = os.fspath(path)
-        self.file = open(path, "a+b", buffering=0)  # noqa: SIM115 - open until close(); a write is with the system at once
-        try:
-            self._lock()
-            found = self._read()
-            if found:
-                self._compare(found[0], configuration)
-                self.records = [record for group in found[1:] for record in group]
-            self.file.truncate(self.end)  # what a kill has cut off
-            if not found:
-                self._write(self.magic)
-                self.append(configuration)
-        except BaseException:
-            self.close()
-            raise
-
-    def append(self, content: object) -> None:
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        payload = buffer.getvalue()
-        self._write(self.header.pack(len(payload), hashlib.sha256(payload).digest()) + payload)
-        os.fsync(self.file.fileno())
-
-    def close(self) -> None:
-        self.file.close()
-
-    def _write(self, content: bytes) -> None:
-        left = memoryview(content)
-        while left:
-            left = left[self.file.write(left) :]
-
-    def _read(self) -> list[Any]:
-        """All whole records; ``end`` is where they end."""
-        found: list[Any] = []
-        size = self.file.seek(0, os.SEEK_END)
-        self.end = self.file.seek(0)
-        start = self.file.read(len(self.magic))
-        if not self.magic.startswith(start):
-            raise ValueError(f"file {self.path} is no file of a sweep; it is left as it is")
-        while len(header := self.file.read(self.header.size)) == self.header.size:
-            length, digest = self.header.unpack(header)
-            if length > size - self.file.tell():
-                break
-            payload = self.file.read(length)
-            if hashlib.sha256(payload).digest() != digest:
-                raise ValueError(f"file {self.path} is damaged at byte {self.end}; it is left as it is")
-            with torch.serialization.safe_globals([Start, Result, Evaluation, History]):
-                found.append(torch.load(io.BytesIO(payload), weights_only=True))
-            self.end = self.file.tell()
-        return found
-
-    def _compare(self, there: dict[str, Any], here: dict[str, Any]) -> None:
-        other = [name for name in here if there.get(name) != here[name]]
-        if other:
-            plain = [
-                f"{n} {there.get(n)!r}, here {here[n]!r}" for n in other if n not in ("model", "task_a", "task_b", "watch")
-            ]
-            details = f" ({'; '.join(plain)})" if plain else ""
-            raise ValueError(
-                f"file {self.path} is of a sweep with another {', '.join(other)}{details}; it is left as it is. "
-                "Give another file, or the same arguments"
-            )
-
-    def _lock(self) -> None:
-        """Two sweeps would cut off each other's records. The lock ends with the process, however that ends."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"file {self.path} is in use by another sweep") from None
-
-
-def _packed(start: Start) -> Start:
-    """Penalties as plain data: a file must not say which classes to make."""
-    return replace(start, penalties={name: penalty.state_dict() for name, penalty in start.penalties.items()})  # type: ignore[misc]
-
-
-def _unpacked(start: Start, fresh: dict[str, Penalty]) -> Start:
-    penalties = copy.deepcopy(fresh)
-    for name, penalty in penalties.items():
-        penalty.load_state_dict(start.penalties[name])  # type: ignore[arg-type]
-    return replace(start, penalties=penalties)
-
-
 def _describe(penalty: Penalty) -> str:
     """Its kind and settings, such as ``EWC(labels='exact', n=None, seed=0)``."""
     plain = {n: v for n, v in vars(penalty).items() if isinstance(v, (str, int, float, type(None))) and n[0] != "_"}
@@ -625,7 +447,7 @@ def _digest(what: object, *tensors: Tensor) -> str:
     digest = hashlib.sha256(str(what).encode())
     for t in tensors:
         digest.update(f"{t.dtype} {tuple(t.shape)}".encode())
-        digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
