@@ -218,11 +218,10 @@ def sweep(
             while queue and (executor is not None or not pending):
                 seed, method, some = unit = queue.pop(0)
                 job = _Job(networks[seed], task_a, task_b, seed, settings, watch or {}, keep_weights, os.getpid())
+                work: tuple[Any, ...] = (_learn_a, job, fresh[seed])
                 if method:
-                    tick = bar.update if executor is None else None
+                    tick = bar.update if executor is None else None  # which would not travel
                     work = (_learn_b, job, result.starts[seed], method, some, tick)
-                else:
-                    work = (_learn_a, job, fresh[seed])
                 pending[worker.submit(*work)] = unit
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 seed, method, some = pending.pop(future)
