@@ -155,8 +155,9 @@ def sweep(
         executor: does the work: threads, processes, a cluster (Dask's ``client.get_executor()``, ipyparallel's
             ``client.executor()``). Each unit of work is sent with its data and networks; a process uses one core. Threads
             take turns where networks are not trained together. None works here.
-        together: how many strengths make one unit of work and, where the network is a ``Sequential`` of ``Linear`` layers and
-            activations and the step is "proximal", are trained side by side; takes that many times the memory.
+        together: how many strengths are trained side by side, as one unit of work, where the network is a ``Sequential`` of
+            ``Linear`` layers and activations and the step is "proximal"; takes that many times the memory. Elsewhere each
+            run is a unit of its own.
         progress: show a progress bar if it takes longer than two seconds.
         **options: step, epochs, batch_size, lr, momentum and every, as for :func:`train`; for A and B alike.
 
@@ -174,6 +175,7 @@ def sweep(
     lambdas, numbers = _several("strengths", strengths, _checks.strength), _several("seeds", seeds, _checks.seed)
     makers = _methods(methods)
     _checks.whole_number("together", together, at_least=1)
+    _checks.whole_number("epochs", settings["epochs"], at_least=0)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}")
     networks = {seed: _checks.module(model if isinstance(model, nn.Module) else model(seed)) for seed in numbers}
@@ -195,6 +197,8 @@ def sweep(
         **settings,
     }
 
+    stacked = {m: settings["step"] == "proximal" and stackable(networks[numbers[0]], p) for m, p in fresh[numbers[0]].items()}
+    sizes = {method: together if stacked[method] else 1 for method in makers}  # so that each run is kept as soon as it ends
     result = Sweep(tuple(makers), lambdas, numbers)
     journal = Journal(file, configuration, [Start, Result, Evaluation, History]) if file is not None else None
     for seed, key, record in journal.records if journal else []:
@@ -205,7 +209,7 @@ def sweep(
 
     queue: list[tuple[int, str, list[float]]] = []  # units of work: seed, method, strengths; no strengths: learn A
     for seed in numbers:
-        queue += _units(result, seed, together) if seed in result.starts else [(seed, "", [])]
+        queue += _units(result, seed, sizes) if seed in result.starts else [(seed, "", [])]
     sample = task_b.train if isinstance(task_b, Task) else task_b
     steps = settings["epochs"] * math.ceil(len(sample) / settings["batch_size"])
     quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"
@@ -235,7 +239,7 @@ def sweep(
                     if journal:
                         journal.append([(seed, None, _packed(start))])
                     result.starts[seed] = start
-                    queue = _units(result, seed, together) + queue
+                    queue = _units(result, seed, sizes) + queue
                 finished = len(result.starts) + len(result.results)
                 bar.update(finished * steps - bar.n)  # what has not been counted step by step
     except KeyboardInterrupt:
@@ -292,7 +296,7 @@ def _learn_b(
         _set(model, start)
     options = {"watch": job.watch, "keep_weights": job.keep_weights, "seed": job.seed, **job.settings}
     histories: list[History | None] = [None] * len(strengths)
-    if len(strengths) > 1 and job.settings["step"] == "proximal" and stackable(job.model, start.penalties[method]):
+    if len(strengths) > 1:
         histories = train_together(models, job.task_b, start.penalties[method], strengths, tick, **options)
     results = []
     for model, strength, history in zip(models, strengths, histories, strict=True):
@@ -381,11 +385,11 @@ def _set(model: nn.Module, start: Start) -> None:
 # what is asked for
 
 
-def _units(result: Sweep, seed: int, together: int) -> list[tuple[int, str, list[float]]]:
+def _units(result: Sweep, seed: int, sizes: dict[str, int]) -> list[tuple[int, str, list[float]]]:
     units = []
     for method in result.methods:
         left = [strength for strength in result.strengths if (method, strength, seed) not in result.results]
-        units += [(seed, method, left[i : i + together]) for i in range(0, len(left), together)]
+        units += [(seed, method, left[i : i + sizes[method]]) for i in range(0, len(left), sizes[method])]
     return units
 
 
