@@ -182,7 +182,7 @@ def sweep(
     fresh = {seed: {name: _penalty(name, make) for name, make in makers.items()} for seed in numbers}
     for network in networks.values():
         for data in (task_a, task_b):  # no step is taken, but every check of training and testing is made
-            _train(copy.deepcopy(network), data, watch={**(watch or {}), "test": data}, **{**settings, "epochs": 0})
+            _train(copy.deepcopy(network), data, watch={"": data, **(watch or {})}, **{**settings, "epochs": 0})
     for penalty in fresh[numbers[0]].values():
         (task_a.train if isinstance(task_a, Task) else task_a).first(getattr(penalty, "n", None))
     configuration = {
