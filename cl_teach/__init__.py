@@ -1,7 +1,7 @@
 """cl_teach: understand elastic weight consolidation by running it.
 
 The whole public surface is here; each name is explained where it is defined, and the modules read in this order:
-tasks, models, fisher, penalties, training, landscapes, figures, widgets, lessons.
+tasks, models, fisher, penalties, training, sweeps, landscapes, figures, widgets, lessons.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_
 from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
 from .penalties import EWC, L2, MAS, SI, LatestEWC, OnlineEWC, Penalty
+from .sweeps import Sweep, sweep
 from .tasks import (
     Split,
     Task,
@@ -47,6 +48,7 @@ __all__ = [
     "Penalty",
     "Run",
     "Split",
+    "Sweep",
     "Task",
     "article_cnn",
     "check",
@@ -71,6 +73,7 @@ __all__ = [
     "setup",
     "split",
     "split_mnist",
+    "sweep",
     "train",
     "two_weight_tasks",
     "two_weights",

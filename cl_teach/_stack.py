@@ -1,0 +1,105 @@
+"""K networks of one shape side by side: their K small products are one large one, and each still learns as if alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear
+
+from .models import head, matched
+from .penalties import Named, Penalty
+from .tasks import Split, Task
+from .training import History, _Observer
+
+ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity)
+
+
+def train_together(
+    models: list[nn.Module],
+    task: Task | Split,
+    penalty: Penalty,
+    strengths: list[float],
+    tick: Callable[[int], object] | None,
+    *,
+    step: str,  # proximal
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    momentum: float,
+    every: int,
+    seed: int,
+    watch: Mapping[str, Task | Split],
+    keep_weights: bool,
+) -> list[History | None]:
+    """What :func:`train` does, for K networks that start alike, one a strength; None for those that diverged."""
+    k = len(models)
+    split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
+    split = matched(models[0], split, classes)
+    stack = {name: p.detach().repeat(k, *[1] * p.ndim) for name, p in models[0].named_parameters()}  # (K, ...)
+    for i, model in enumerate(models):
+        for name, p in model.named_parameters():
+            p.data = stack[name][i]  # a view: to look at a network is to look at its part of the stack
+    pull = {}  # c P / (1 + c P), as in Penalty.proximal_step
+    for name, precision in penalty.precision.items():
+        c = torch.tensor(strengths, dtype=torch.float64) * lr / (1 - momentum)
+        cp = (c.to(stack[name]).view(k, *[1] * precision.ndim) * precision.to(stack[name])).clamp_max_(1e30)
+        pull[name] = stack[name], penalty.anchor[name].to(stack[name]), cp.div_(cp + 1.0)
+    stepper = torch.optim.SGD([t.requires_grad_() for t in stack.values()], lr=lr, momentum=momentum)
+    observers = [_Observer(model, watch, keep_weights) for model in models]
+    order, losses, total = torch.Generator().manual_seed(seed), [], epochs * math.ceil(len(split) / batch_size)
+    for observer in observers:
+        observer.look(0)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size):
+            logits = head(_forward(models[0], stack, split.x[batch]).flatten(0, 1), classes)  # (K N, C)
+            y = split.y[batch].repeat(k)
+            loss = cross_entropy(logits, y, reduction="none").view(k, -1).mean(1)  # (K,)
+            stepper.zero_grad()
+            loss.sum().backward()
+            stepper.step()
+            with torch.no_grad():
+                for theta, anchor, by in pull.values():
+                    theta.lerp_(anchor, by)
+            losses.append(loss.detach())
+            if tick:
+                tick(k)
+            if len(losses) % every == 0 or len(losses) == total:
+                for observer in observers:
+                    observer.look(len(losses))
+    curves = torch.stack(losses, 1).tolist() if losses else [[]] * k
+    for observer, curve in zip(observers, curves, strict=True):
+        observer.history.loss = curve
+    looked = observers[0].history.steps[1:]
+    return [o.history if all(math.isfinite(o.history.loss[s - 1]) for s in looked) else None for o in observers]
+
+
+def stackable(model: nn.Module, penalty: Penalty) -> bool:
+    """Whether it is a plain chain of Linear layers and activations, without shared or frozen weights, hooks or extras."""
+    if type(model) is not nn.Sequential or type(penalty).proximal_step is not Penalty.proximal_step:
+        return False
+    flat = type(model[0]) is nn.Flatten and (model[0].start_dim, model[0].end_dim) == (1, -1)
+    layers = list(model)[1:] if flat else list(model)
+    own = [f"{i}.{name}" for i, layer in enumerate(model) for name, _ in layer.named_parameters()]
+    return (
+        all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers)
+        and own == [name for name, p in model.named_parameters() if p.requires_grad]
+        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
+    )
+
+
+def _forward(model: nn.Module, stack: Named, x: Tensor) -> Tensor:
+    """(N, ...) inputs to (K, N, C) logits of K networks; the first product is one for all, as they see the same inputs."""
+    for name, layer in model.named_children():
+        if not isinstance(layer, nn.Linear):
+            x = layer(x)
+            continue
+        weight, bias = stack[f"{name}.weight"], stack.get(f"{name}.bias")  # (K, out, in), (K, out)
+        if x.ndim == 2:
+            x = linear(x, weight.flatten(0, 1), None if bias is None else bias.flatten())  # (N, K out)
+            x = x.unflatten(1, weight.shape[:2]).transpose(0, 1)
+        else:
+            x = x @ weight.mT if bias is None else torch.baddbmm(bias[:, None], x, weight.mT)
+    return x

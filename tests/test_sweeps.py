@@ -1,0 +1,491 @@
+"""Sweeps: the same as single runs, wherever they are done, however often they are killed."""
+
+import copy
+import io
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import cl_teach as cl
+from cl_teach import sweeps
+
+STRENGTHS = [0.0, 0.1, 10.0, 1e6]
+METHODS = ["L2", "EWC", "SI"]
+OPTIONS: dict[str, Any] = {"epochs": 2, "batch_size": 16, "every": 3}
+
+
+def blobs(seed: int, n: int = 60) -> cl.Task:
+    """Points around three corners of a cube."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def part() -> cl.Split:
+        y = torch.arange(n) % 3
+        return cl.Split(4 * torch.eye(4)[y] + torch.randn(n, 4, generator=generator), y)
+
+    return cl.Task(f"blobs {seed}", part(), part(), classes=(0, 1, 2))
+
+
+A, B = blobs(0), blobs(1)
+
+
+def small(seed: int = 0) -> nn.Module:
+    return cl.mlp((8, 6), n_inputs=4, n_classes=3, seed=seed, device="cpu").double()
+
+
+def single(seed: int = 0) -> nn.Module:
+    """Layers that are not trained together; with random dropout, and averages that are no parameters."""
+    model = cl.mlp((8,), n_inputs=4, n_classes=3, seed=seed, device="cpu").double()
+    return nn.Sequential(*list(model)[:2], nn.BatchNorm1d(8).double(), nn.Dropout(0.2), *list(model)[2:])
+
+
+def run(model: Any = small, **changes: Any) -> cl.Sweep:
+    return cl.sweep(model, A, B, **{"methods": METHODS, "strengths": STRENGTHS, **OPTIONS, **changes})
+
+
+def equal(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    return list(some) == list(others) and all(torch.equal(some[name], others[name]) for name in some)
+
+
+def assert_same(one: cl.Sweep, other: cl.Sweep) -> None:
+    assert one.results.keys() == other.results.keys() and one.starts.keys() == other.starts.keys()
+    for key, result in one.results.items():
+        assert equal(result.weights, other[key].weights) and equal(result.buffers, other[key].buffers), key
+        assert (result.a, result.b, result.distance) == (other[key].a, other[key].b, other[key].distance)
+        assert result.history.loss == other[key].history.loss and result.history.watched == other[key].history.watched
+        for kept, expected in zip(result.history.weights, other[key].history.weights, strict=True):
+            assert equal(kept, expected)
+
+
+def count_work(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What is done from now on, one entry a unit of work: (seed,) for A, (method, strength, seed) for B."""
+    done: list[tuple[Any, ...]] = []
+    learn_a, learn_b = sweeps._learn_a, sweeps._learn_b
+
+    def spy_a(job: Any, *rest: Any) -> Any:
+        done.append((job.seed,))
+        return learn_a(job, *rest)
+
+    def spy_b(job: Any, start: Any, method: str, strengths: list[float], *rest: Any) -> Any:
+        done.extend((method, strength, job.seed) for strength in strengths)
+        return learn_b(job, start, method, strengths, *rest)
+
+    monkeypatch.setattr(sweeps, "_learn_a", spy_a)
+    monkeypatch.setattr(sweeps, "_learn_b", spy_b)
+    return done
+
+
+# the same as single runs
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "stacked"),
+    [
+        (small, {}, True),
+        (small, {"momentum": 0.0, "lr": 0.3}, True),
+        (lambda seed: small(seed).float(), {}, True),
+        (single, {}, False),
+        (small, {"step": "gradient", "strengths": [0.0, 0.1, 0.2]}, False),
+    ],
+    ids=["float64", "no momentum", "float32", "batch norm and dropout", "gradient step"],
+)
+def test_results_are_those_of_single_runs(
+    model: Callable[[int], nn.Module], options: dict[str, Any], stacked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+    together = sweeps.train_together
+    monkeypatch.setattr(sweeps, "train_together", lambda *a, **k: used.append(1) or together(*a, **k))
+    strengths = options.pop("strengths", STRENGTHS)
+    swept = run(model, seeds=[0, 3], watch={"A": A}, keep_weights=True, together=3, strengths=strengths, **options)
+    assert bool(used) == stacked
+    tolerance = 1e-4 if next(model(0).parameters()).dtype == torch.float32 else 1e-9
+    assert set(swept.results) == {(m, s, seed) for m in METHODS for s in strengths for seed in (0, 3)}
+    for seed in (0, 3):
+        for method in METHODS:
+            start, penalty = model(seed), getattr(cl, method)()
+            cl.train(start, A, penalty=penalty, seed=seed, **OPTIONS, **options)
+            penalty.consolidate(start, A)
+            assert equal(swept.starts[seed].weights, {name: p.detach() for name, p in start.named_parameters()})
+            assert swept.starts[seed].a == cl.evaluate(start, A) and swept.starts[seed].b == cl.evaluate(start, B)
+            assert equal(swept.starts[seed].penalties[method].precision, penalty.precision)
+            for strength in strengths:
+                end, held = copy.deepcopy((start, penalty))
+                options_b = {"seed": seed, "watch": {"A": A}, "keep_weights": True, **OPTIONS, **options}
+                history = cl.train(end, B, penalty=held, strength=strength, **options_b)
+                result = swept[method, strength, seed]
+                for name, p in end.named_parameters():
+                    assert (result.weights[name] - p).norm() <= tolerance * p.norm()
+                for name, t in end.named_buffers():
+                    assert torch.equal(result.buffers[name], t)
+                moved = nn.utils.parameters_to_vector(end.parameters()) - nn.utils.parameters_to_vector(start.parameters())
+                assert result.distance == pytest.approx(float(moved.detach().norm()), rel=tolerance, abs=tolerance)
+                for mine, his in zip((result.a, result.b), (cl.evaluate(end, A), cl.evaluate(end, B)), strict=True):
+                    assert mine.accuracy == his.accuracy and mine.loss == pytest.approx(his.loss, rel=tolerance)
+                assert result.history.loss == pytest.approx(history.loss, rel=10 * tolerance)
+                assert result.history.steps == history.steps == [0, 3, 6, 8]
+                assert result.history.accuracy("A") == history.accuracy("A")
+                for kept, expected in zip(result.history.weights, history.weights, strict=True):
+                    assert all((kept[name] - t).norm() <= tolerance * t.norm() for name, t in expected.items())
+
+
+def test_heads_of_their_own_and_plain_splits_are_trained_together_as_well() -> None:
+    def part(low: int) -> cl.Split:
+        return cl.Split(A.train.x, A.train.y % 2 + low)
+
+    tasks = [cl.Task(str(low), part(low), part(low), classes=(low, low + 1)) for low in (0, 1)]
+    for first, second in (tasks, (A.train, B.train)):
+        swept = cl.sweep(small, first, second, methods=["EWC"], strengths=[0.1, 3.0], **OPTIONS)
+        penalty, model = cl.EWC(), small(0)
+        cl.train(model, first, **OPTIONS)
+        penalty.consolidate(model, first)
+        cl.train(model, second, penalty=penalty, strength=3.0, **OPTIONS)
+        for name, p in model.named_parameters():
+            assert (swept["EWC", 3.0, 0].weights[name] - p).norm() < 1e-9
+        assert swept["EWC", 3.0, 0].a.accuracy == cl.evaluate(model, first).accuracy
+
+
+def test_a_chain_with_a_hook_a_shared_or_a_frozen_layer_is_not_stacked() -> None:
+    penalty = cl.EWC()
+    layer = nn.Linear(4, 4)
+    hooked, frozen = small(), small()
+    hooked[1].register_forward_hook(lambda module, args, output: 2 * output)  # type: ignore[index]
+    next(frozen.parameters()).requires_grad_(False)
+    assert sweeps.stackable(small(), penalty)
+    for model in (hooked, frozen, nn.Sequential(layer, nn.ReLU(), layer), nn.Sequential(nn.Linear(4, 4), nn.Dropout())):
+        assert not sweeps.stackable(model, penalty)
+
+
+def test_one_network_for_all_seeds_stays_as_it_is() -> None:
+    model = small()
+    before = copy.deepcopy(model.state_dict())
+    swept = run(model, seeds=[0, 1])
+    assert equal(before, model.state_dict())
+    assert not equal(swept.starts[0].weights, swept.starts[1].weights)  # another order of the samples
+
+
+def test_the_table_is_what_the_figures_take() -> None:
+    swept = run(methods=["L2", "EWC"], seeds=[0, 1])
+    table = swept.accuracies()
+    assert list(table) == ["L2", "EWC"] and list(table["EWC"]) == STRENGTHS
+    pair = [swept["EWC", 10.0, seed] for seed in (0, 1)]
+    assert table["EWC"][10.0] == ((pair[0].a.accuracy + pair[1].a.accuracy) / 2, (pair[0].b.accuracy + pair[1].b.accuracy) / 2)
+    assert swept.accuracies(seed=1)["EWC"][10.0] == (pair[1].a.accuracy, pair[1].b.accuracy)
+    assert "EWC is best at lambda" in cl.figures.frontier(table).alt
+    assert "lambda 10" in cl.figures.strength_frame(table, "EWC", 10.0).alt
+    with pytest.raises(KeyError, match=r"no result for \('EWC', 5.0, 0\)"):
+        swept["EWC", 5.0, 0]
+
+
+def test_diverged_runs_are_counted_and_end_as_in_train() -> None:
+    options: dict[str, Any] = {"methods": {"hold": cl.L2}, "step": "gradient", "strengths": [0.0, 1e30]}
+    with pytest.warns(RuntimeWarning) as caught:
+        swept = run(**options, epochs=20)
+    assert len([w for w in caught if "1 of 2 runs diverged" in str(w.message)]) == 1
+    assert swept["hold", 1e30, 0].history.diverged and not swept["hold", 0.0, 0].history.diverged
+    huge = cl.Task("huge", cl.Split(1e200 * B.train.x.double(), B.train.y), B.test, B.classes)
+    with pytest.warns(RuntimeWarning, match="2 of 4 runs diverged"):  # trained together; 1e300 and 1e308 hold all
+        swept = cl.sweep(small, A, huge, methods=["L2"], strengths=[0.0, 1.0, 1e300, 1e308], **OPTIONS)
+    diverged = [swept["L2", s, 0].history.diverged for s in swept.strengths]
+    assert diverged == [True, True, False, False]
+    with pytest.raises(RuntimeError, match="diverged on A with seed 0"):
+        cl.sweep(small, huge, B, strengths=[1.0], **OPTIONS)
+
+
+# executors
+
+
+def test_threads() -> None:
+    state = torch.random.get_rng_state()
+    with ThreadPoolExecutor(3) as pool:
+        assert_same(run(executor=pool, seeds=[0, 1], together=2), run(seeds=[0, 1], together=2))
+        assert_same(run(single, executor=pool, seeds=[0, 1]), run(single, seeds=[0, 1]))
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+@pytest.mark.slow
+def test_processes(tmp_path: Path) -> None:
+    watched: dict[str, Any] = {"watch": {"A": A}, "keep_weights": True, "seeds": [0, 1], "together": 2}
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        elsewhere = run(executor=pool, file=tmp_path / "sweep", **watched)
+    assert_same(elsewhere, run(**watched))
+    assert_same(elsewhere, run(file=tmp_path / "sweep", **watched))
+
+
+@pytest.mark.slow
+def test_a_dask_cluster(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs Dask: pip install 'cl_teach[cluster]'")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, dashboard_address=None, local_directory=tmp_path
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert_same(run(executor=client.get_executor(), together=2, file=tmp_path / "sweep"), run(together=2))
+    assert_same(run(file=tmp_path / "sweep"), run(together=2))
+
+
+# the file
+
+
+def test_a_finished_sweep_is_read_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(file=tmp_path / "sweep", watch={"A": A}, keep_weights=True)
+    content = (tmp_path / "sweep").read_bytes()
+    done = count_work(monkeypatch)
+    again = run(file=tmp_path / "sweep", watch={"A": A}, keep_weights=True)
+    assert done == [] and (tmp_path / "sweep").read_bytes() == content
+    assert_same(first, again)
+    assert type(again.starts[0].penalties["SI"]) is cl.SI
+    assert equal(again.starts[0].penalties["EWC"].precision, first.starts[0].penalties["EWC"].precision)
+
+
+def test_a_file_cut_off_anywhere_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sweep"
+    whole = run(file=path, together=2)
+    content = path.read_bytes()
+    done = count_work(monkeypatch)
+    counts = []
+    for length in [0, 5, 17, 30, *range(1_000, len(content), len(content) // 12), len(content) - 1]:
+        path.write_bytes(content[:length])
+        done.clear()
+        assert_same(whole, run(file=path, together=2))
+        assert len(set(done)) == len(done)
+        counts.append(len(done))
+        assert path.stat().st_size == len(content)
+    assert counts == sorted(counts, reverse=True) and counts[0] == 1 + len(METHODS) * len(STRENGTHS) and counts[-1] == 2
+
+
+KILL = """
+import json, os, random, signal, sys, time
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+import test_sweeps as t
+path, log, random_ = sys.argv[2], sys.argv[3], random.Random(int(sys.argv[4]))
+
+def wide(seed):
+    return t.cl.mlp((200,), n_inputs=4, n_classes=3, seed=seed, device="cpu").double()
+
+def sweep(path):
+    learn_b = t.sweeps._learn_b
+    def logged(job, start, method, strengths, *rest):
+        with open(log, "a") as f:
+            f.write(json.dumps([[method, s, job.seed] for s in strengths]) + "\\n")
+        return learn_b(job, start, method, strengths, *rest)
+    t.sweeps._learn_b = logged
+    return t.run(wide, file=path, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}, progress=False)
+
+rounds = []
+while True:
+    open(log, "w").close()
+    child = os.fork()
+    if child == 0:
+        sweep(path)
+        os._exit(7)
+    time.sleep(random_.uniform(0.0, 0.3 + 0.3 * len(rounds)))  # longer each time: it ends on slow machines too
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    started = [key for line in open(log) for key in json.loads(line)]
+    rounds.append([os.path.getsize(path) if os.path.exists(path) else 0, started])
+    if os.WIFEXITED(status) or len(rounds) > 60:
+        break
+same = True
+try:
+    t.assert_same(t.run(wide, file=path, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}),
+                  t.run(wide, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}))
+except AssertionError:
+    same = False
+print(json.dumps({"rounds": rounds, "exit": os.waitstatus_to_exitcode(status), "same": same}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs SIGKILL and fork")
+def test_killed_at_random_moments_it_continues_where_it_was(tmp_path: Path) -> None:
+    path, log = tmp_path / "sweep", tmp_path / "log"
+    arguments = [str(Path(__file__).parent), str(path), str(log), "1"]
+    done = subprocess.run([sys.executable, "-c", KILL, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    print(f"killed {len(report['rounds']) - 1} times")
+    assert report["exit"] == 7 and len(report["rounds"]) > 4, "the child must have been killed several times before it finished"
+    assert report["same"]
+    # A unit of work is started again only if the kill came before it was in the file: never more than one a round.
+    rounds = [started for _, started in report["rounds"]]
+    for i, started in enumerate(rounds):
+        assert len({tuple(key) for key in started}) == len(started)
+        finished = {tuple(key) for key in started[:-2]}  # all but the unit that the kill hit
+        later = {tuple(key) for following in rounds[i + 1 :] for key in following}
+        assert not finished & later
+
+
+def test_a_file_of_another_sweep_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "sweep"
+    run(file=path)
+    content = path.read_bytes()
+    done = count_work(monkeypatch)
+    other: list[tuple[dict[str, Any], str]] = [
+        ({"strengths": [0.0, 1.0]}, r"strengths \(strengths \[0.0, 0.1, 10.0, 1000000.0\], here \[0.0, 1.0\]\)"),
+        ({"seeds": [1]}, "model, seeds"),
+        ({"methods": {"L2": cl.L2, "EWC": cl.EWC(labels="true"), "SI": cl.SI}}, "labels='true'"),
+        ({"lr": 0.1}, r"lr \(lr 0.05, here 0.1\)"),
+        ({"watch": {"A": A}}, "watch"),
+        ({"keep_weights": True}, "keep_weights"),
+        ({"model": lambda seed: small(seed + 1)}, "model"),
+    ]
+    for changes, message in other:
+        with pytest.raises(ValueError, match=f"is of a sweep with another {message}" if "=" not in message else message):
+            run(file=path, **changes)
+    with pytest.raises(ValueError, match="another task_b"):
+        cl.sweep(small, A, blobs(2), methods=METHODS, strengths=STRENGTHS, file=path, **OPTIONS)
+    assert path.read_bytes() == content
+    for damaged in (content[:400] + bytes([content[400] ^ 1]) + content[401:], b"a,b\n1,2\n", b"x"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="it is left as it is"):
+            run(file=path)
+        assert path.read_bytes() == damaged
+    assert done == []
+
+
+def test_a_file_is_used_by_one_sweep_at_a_time(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    path = tmp_path / "sweep"
+    run(file=path)
+    content = path.read_bytes()
+    code = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code, path], stdin=-1, stdout=-1, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="in use by another sweep"):
+            run(file=path)
+        holder.communicate("\n")
+    assert path.read_bytes() == content
+    run(file=path)
+
+
+# Ctrl-C, progress, bad input
+
+
+@pytest.mark.parametrize("model", [small, single])
+def test_ctrl_c_returns_what_is_done(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(model, together=2)
+    learn_b, calls = sweeps._learn_b, []
+
+    def interrupted(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return learn_b(*args)
+
+    monkeypatch.setattr(sweeps, "_learn_b", interrupted)
+    with pytest.warns(RuntimeWarning) as caught:
+        part = run(model, file=tmp_path / "sweep", together=2)
+    (message,) = [str(w.message) for w in caught]
+    done = 4 if model is small else 2
+    assert message == f"interrupted after {done} of 12 runs; what is done is returned and kept in {tmp_path / 'sweep'}"
+    assert part.interrupted and list(part.results) == list(whole.results)[:done]
+    assert list(part.accuracies()["L2"]) == STRENGTHS[:done] and part.accuracies()["SI"] == {}
+    monkeypatch.setattr(sweeps, "_learn_b", learn_b)
+    assert_same(run(model, file=tmp_path / "sweep", together=2), whole)
+
+
+def test_ctrl_c_within_a_single_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    class Counting(cl.L2):
+        def proximal_step(self, model: nn.Module, c: float) -> None:
+            steps.append(1)
+            if len(steps) == 12:  # in the second run: each has 8 steps
+                signal.raise_signal(signal.SIGINT)
+            super().proximal_step(model, c)
+
+    with pytest.warns(RuntimeWarning) as caught:
+        part = run(methods={"counting": Counting})
+    assert [str(w.message) for w in caught] == ["interrupted after 1 of 4 runs; what is done is returned"]
+    assert list(part.results) == [("counting", 0.0, 0)]
+
+
+def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[Any] = []
+
+    class Bar(sweeps.tqdm):  # type: ignore[misc, name-defined]
+        def __init__(self, **settings: Any) -> None:
+            bars.append(settings)
+            self.seen: list[float] = []
+            super().__init__(**{**settings, "delay": 0, "file": io.StringIO()})
+
+        def update(self, n: float = 1) -> Any:
+            self.seen.append(n)
+            result = super().update(n)
+            bars[-1]["n"] = self.n
+            return result
+
+    monkeypatch.setattr(sweeps, "tqdm", Bar)
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    for model in (small, single):
+        run(model, file=tmp_path / model.__name__)
+        assert bars[-1]["n"] == bars[-1]["total"] == 13 * 8 and bars[-1]["initial"] == 0
+        assert bars[-1]["leave"] is False and bars[-1]["delay"] == 2 and not bars[-1]["disable"]
+    run(small, file=tmp_path / "small", progress=False)
+    assert bars[-1]["disable"] and bars[-1]["initial"] == bars[-1]["total"]
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    run(small)
+    assert bars[-1]["disable"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"strengths": []}, ValueError, "strengths must hold at least one number"),
+        ({"strengths": 3.0}, TypeError, "strengths must be several numbers"),
+        ({"strengths": "12"}, TypeError, "strengths must be several numbers"),
+        ({"strengths": [1.0, -1.0]}, ValueError, "in strengths: .* at least 0, got -1.0"),
+        ({"strengths": [float("nan")]}, ValueError, "in strengths: .* got nan"),
+        ({"strengths": [float("inf")]}, ValueError, "in strengths: .* got inf"),
+        ({"strengths": [1, 2, 1.0]}, ValueError, "strengths must differ .* 1.0 more than once"),
+        ({"seeds": []}, ValueError, "seeds must hold at least one"),
+        ({"seeds": 3}, TypeError, "seeds must be several numbers"),
+        ({"seeds": [0.5]}, TypeError, "in seeds: .* whole number"),
+        ({"seeds": [-1]}, ValueError, "in seeds: .* at least 0"),
+        ({"seeds": [0, 0]}, ValueError, "seeds must differ"),
+        ({"methods": ["ewc"]}, ValueError, "'EWC'.* got 'ewc'"),
+        ({"methods": "EWC"}, TypeError, r"methods must be names such as \['L2', 'EWC'\]"),
+        ({"methods": []}, ValueError, "at least one"),
+        ({"methods": ["L2", "L2"]}, ValueError, "methods must differ"),
+        ({"methods": {"EWC": 3}}, TypeError, "must be or make a cl_teach penalty"),
+        ({"methods": {"EWC": cl.EWC(n=61)}}, ValueError, "n must be at most the 60 samples"),
+        ({"optimizer": torch.optim.Adam}, TypeError, "sweep does not take optimizer"),
+        ({"epochs": -1}, ValueError, "epochs must be at least 0"),
+        ({"lr": -1.0}, ValueError, "lr must be"),
+        ({"together": 0}, ValueError, "together must be at least 1"),
+        ({"executor": 2}, TypeError, "executor must be a concurrent.futures.Executor, got int"),
+        ({"watch": {"A": 3}}, TypeError, "data must be a cl_teach.Split"),
+        ({"model": lambda seed: 3}, TypeError, "model must be a torch.nn.Module"),
+        ({"model": cl.mlp((8,), n_inputs=5, n_classes=3)}, ValueError, "model cannot take x"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_refused_before_any_work(
+    changes: dict[str, Any], kind: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = count_work(monkeypatch)
+    with warnings.catch_warnings(), pytest.raises(kind, match=message):
+        warnings.simplefilter("error")
+        run(file=tmp_path / "sweep", **changes)
+    assert done == [] and not (tmp_path / "sweep").exists()
+
+
+def test_a_penalty_in_use_is_refused() -> None:
+    model, penalty = small(), cl.EWC()
+    penalty.consolidate(model, A)
+    with pytest.raises(ValueError, match="must be a fresh penalty, got one that has consolidated 1 tasks"):
+        run(methods={"EWC": penalty})
