@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from .models import head, matched
+from .models import head, matched, typed
 from .penalties import Named, Penalty
 from .tasks import Split, Task
 from .training import History, _Observer
@@ -54,7 +54,7 @@ def train_together(
         observer.look(0)
     for _ in range(epochs):
         for batch in torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size):
-            logits = head(_forward(models[0], stack, split.x[batch]).flatten(0, 1), classes)  # (K N, C)
+            logits = head(_forward(models[0], stack, typed(models[0], split.x[batch])).flatten(0, 1), classes)  # (K N, C)
             y = split.y[batch].repeat(k)
             loss = cross_entropy(logits, y, reduction="none").view(k, -1).mean(1)  # (K,)
             stepper.zero_grad()

@@ -23,7 +23,7 @@ from . import _checks
 from ._grid import Affine, holding, table
 from ._layers import wide
 from .fisher import diagonal_fisher, restricted_fisher
-from .models import matched
+from .models import matched, typed
 from .tasks import Split, Task
 
 Named = dict[str, Tensor]
@@ -407,7 +407,11 @@ def _parts(model: nn.Module, data: Data) -> dict[str, _Data]:
     if not data:
         raise ValueError("data must hold at least one Split or Task, got none")
     found = {str(name): (d.test, d.classes) if isinstance(d, Task) else (d, None) for name, d in data.items()}
-    return {name: _Data(split, matched(model, split, classes), classes) for name, (split, classes) in found.items()}
+    parts = {}
+    for name, (split, classes) in found.items():
+        fitted = matched(model, split, classes)  # typed once here, as every point of a grid meets the same data
+        parts[name] = _Data(split, Split(typed(model, fitted.x), fitted.y), classes)
+    return parts
 
 
 def _axis(name: str, values: Sequence[float] | Tensor) -> Tensor:
