@@ -100,12 +100,10 @@ class Penalty:
         """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
         if self.n_tasks and strength:
             theta, precision, anchor = self._aligned(model)
-            at_anchor = self._once(
-                "gradient", strength, theta, lambda: [strength * f * m for f, m in zip(precision, anchor, strict=True)]
-            )
-            for p, f, pull in zip(theta, precision, at_anchor, strict=True):
-                # P theta - P m: one sweep through memory fewer than P (theta - m), and no fresh memory.
-                (p.grad if p.grad is not None else _zero_grad(p)).addcmul_(f, p, value=strength).sub_(pull)
+            gaps = self._once("gap", 0.0, theta, lambda: [torch.empty_like(m) for m in anchor])  # fresh memory costs time
+            for p, f, m, gap in zip(theta, precision, anchor, gaps, strict=True):
+                torch.sub(p, m, out=gap)
+                (p.grad if p.grad is not None else _zero_grad(p)).addcmul_(gap, f, value=strength)
 
     @torch.no_grad()
     def proximal_step(self, model: nn.Module, c: float) -> None:
