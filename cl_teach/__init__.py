@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ._checks import device
 from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_sensitivity, restricted_fisher
+from .kfac import kfac
 from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
 from .penalties import EWC, L2, MAS, SI, LatestEWC, OnlineEWC, Penalty
@@ -59,7 +60,7 @@ __all__ = [
     "figures",
     "fisher_vector_product",
     "full_fisher",
-    "joint",
+    "joint", "kfac",
     "landscapes",
     "learn",
     "mlp",

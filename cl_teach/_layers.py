@@ -100,7 +100,7 @@ def closed_sums(
     }
     mine = {name: numbers for name, numbers in mine.items() if all(_by_sample(calls[i], n) for i in numbers)}
     # With one position in one call, the sum over columns of moment(d) is all that is needed of d.
-    alone = {i for i, call in enumerate(calls) if _by_sample(call, n) and _arranged(call.layer, call.output).shape[2] == 1}
+    alone = {i for i, call in enumerate(calls) if _by_sample(call, n) and arranged(call.layer, call.output).shape[2] == 1}
     alone -= {i for numbers in mine.values() if len(numbers) > 1 for i in numbers}
     gradients, added = _output_gradients(calls, alone, logits, columns, moment)
     sums = {}
@@ -153,7 +153,7 @@ def _by_sample(call: Call, n: int) -> bool:
     return a.ndim >= dims and a.shape[0] == n
 
 
-def _arranged(layer: nn.Module, d: Tensor) -> Tensor:
+def arranged(layer: nn.Module, d: Tensor) -> Tensor:
     """An output, or its gradient, as (N, features, T): features in the order of the parameter, T positions."""
     if isinstance(layer, (nn.Linear, nn.Embedding, nn.LayerNorm)):
         features = math.prod(layer.normalized_shape) if isinstance(layer, nn.LayerNorm) else d.shape[-1]
@@ -161,20 +161,20 @@ def _arranged(layer: nn.Module, d: Tensor) -> Tensor:
     return d.flatten(2) if d.ndim > 2 else d.unsqueeze(2)  # channels stand second
 
 
-def _inputs(layer: nn.Module, a: Tensor) -> Tensor:
+def layer_inputs(layer: nn.Module, a: Tensor) -> Tensor:
     """What a weight meets: (N, groups, inputs, T) for products, (N, features, T) for scales, (N, T) for rows."""
     if isinstance(layer, nn.Linear):
-        return _arranged(layer, a).unsqueeze(1)
+        return arranged(layer, a).unsqueeze(1)
     if isinstance(layer, CONVOLUTIONS):
         return _patches(layer, a)
     if isinstance(layer, nn.Embedding):
         return a.reshape(len(a), -1)
     if isinstance(layer, nn.LayerNorm):
-        return _arranged(layer, functional.layer_norm(a, layer.normalized_shape, eps=layer.eps))
+        return arranged(layer, functional.layer_norm(a, layer.normalized_shape, eps=layer.eps))
     if isinstance(layer, nn.GroupNorm):
-        return _arranged(layer, functional.group_norm(a, layer.num_groups, eps=layer.eps))
+        return arranged(layer, functional.group_norm(a, layer.num_groups, eps=layer.eps))
     assert isinstance(layer, BATCH_NORMS)
-    return _arranged(layer, functional.batch_norm(a, layer.running_mean, layer.running_var, eps=layer.eps))
+    return arranged(layer, functional.batch_norm(a, layer.running_mean, layer.running_var, eps=layer.eps))
 
 
 def _patches(layer: Any, a: Tensor) -> Tensor:
@@ -200,7 +200,7 @@ def _output_gradients(
     kept: list[Tensor] = []
     added: list[Tensor] = []  # over the positions, while they are at hand
     for i, call in enumerate(calls):
-        shape = _arranged(call.layer, call.output).shape if _by_sample(call, n) else torch.Size((n, 0, 0))
+        shape = arranged(call.layer, call.output).shape if _by_sample(call, n) else torch.Size((n, 0, 0))
         size = shape if i in alone else torch.Size((n, k_all, *shape[1:]))
         make = torch.zeros if i in alone else torch.empty
         kept.append(make(size, dtype=wide(logits.dtype), device=logits.device))
@@ -213,7 +213,7 @@ def _output_gradients(
         for i, (call, d) in enumerate(zip(calls, found, strict=True)):
             if kept[i].numel() == 0:
                 continue
-            arranged = None if d is None else _arranged(call.layer, d).to(kept[i].dtype)
+            arranged = None if d is None else arranged(call.layer, d).to(kept[i].dtype)
             if i not in alone:
                 kept[i][:, k] = 0.0 if arranged is None else arranged
                 added[i][:, k] = 0.0 if arranged is None else arranged.sum(2)
@@ -229,7 +229,7 @@ def _alone(use: Use, call: Call, d: Tensor, moment: Callable[[Tensor], Tensor]) 
     form, d = _form(use), d[:, :, 0]
     if form == "sum":
         return d.sum(0)
-    a = _inputs(call.layer, call.input)
+    a = layer_inputs(call.layer, call.input)
     if form.startswith("rows"):
         total = d.new_zeros(use.layer.weight.shape)  # type: ignore[arg-type]
         return _no_padding(use, total.index_add_(0, a[:, 0], d))
@@ -255,7 +255,7 @@ def _many(use: Use, calls: list[Call], gradients: list[Tensor], moment: Callable
     total: Tensor | float = 0.0
     for start in range(0, n, at_once):
         d = _joined([g[start : start + at_once] for g in gradients])  # (n', K, features, T)
-        a = _joined([_inputs(call.layer, call.input[start : start + at_once]) for call in calls])
+        a = _joined([layer_inputs(call.layer, call.input[start : start + at_once]) for call in calls])
         if form.startswith("rows"):
             total = total + _no_padding(use, _rows(a, d, len(weight), moment))
             continue
