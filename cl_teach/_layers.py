@@ -100,7 +100,7 @@ def closed_sums(
     }
     mine = {name: numbers for name, numbers in mine.items() if all(_by_sample(calls[i], n) for i in numbers)}
     # With one position in one call, the sum over columns of moment(d) is all that is needed of d.
-    alone = {i for i, call in enumerate(calls) if _by_sample(call, n) and arranged(call.layer, call.output).shape[2] == 1}
+    alone = {i for i, call in enumerate(calls) if _by_sample(call, n) and by_position(call.layer, call.output).shape[2] == 1}
     alone -= {i for numbers in mine.values() if len(numbers) > 1 for i in numbers}
     gradients, added = _output_gradients(calls, alone, logits, columns, moment)
     sums = {}
@@ -153,7 +153,7 @@ def _by_sample(call: Call, n: int) -> bool:
     return a.ndim >= dims and a.shape[0] == n
 
 
-def arranged(layer: nn.Module, d: Tensor) -> Tensor:
+def by_position(layer: nn.Module, d: Tensor) -> Tensor:
     """An output, or its gradient, as (N, features, T): features in the order of the parameter, T positions."""
     if isinstance(layer, (nn.Linear, nn.Embedding, nn.LayerNorm)):
         features = math.prod(layer.normalized_shape) if isinstance(layer, nn.LayerNorm) else d.shape[-1]
@@ -164,17 +164,17 @@ def arranged(layer: nn.Module, d: Tensor) -> Tensor:
 def layer_inputs(layer: nn.Module, a: Tensor) -> Tensor:
     """What a weight meets: (N, groups, inputs, T) for products, (N, features, T) for scales, (N, T) for rows."""
     if isinstance(layer, nn.Linear):
-        return arranged(layer, a).unsqueeze(1)
+        return by_position(layer, a).unsqueeze(1)
     if isinstance(layer, CONVOLUTIONS):
         return _patches(layer, a)
     if isinstance(layer, nn.Embedding):
         return a.reshape(len(a), -1)
     if isinstance(layer, nn.LayerNorm):
-        return arranged(layer, functional.layer_norm(a, layer.normalized_shape, eps=layer.eps))
+        return by_position(layer, functional.layer_norm(a, layer.normalized_shape, eps=layer.eps))
     if isinstance(layer, nn.GroupNorm):
-        return arranged(layer, functional.group_norm(a, layer.num_groups, eps=layer.eps))
+        return by_position(layer, functional.group_norm(a, layer.num_groups, eps=layer.eps))
     assert isinstance(layer, BATCH_NORMS)
-    return arranged(layer, functional.batch_norm(a, layer.running_mean, layer.running_var, eps=layer.eps))
+    return by_position(layer, functional.batch_norm(a, layer.running_mean, layer.running_var, eps=layer.eps))
 
 
 def _patches(layer: Any, a: Tensor) -> Tensor:
@@ -200,7 +200,7 @@ def _output_gradients(
     kept: list[Tensor] = []
     added: list[Tensor] = []  # over the positions, while they are at hand
     for i, call in enumerate(calls):
-        shape = arranged(call.layer, call.output).shape if _by_sample(call, n) else torch.Size((n, 0, 0))
+        shape = by_position(call.layer, call.output).shape if _by_sample(call, n) else torch.Size((n, 0, 0))
         size = shape if i in alone else torch.Size((n, k_all, *shape[1:]))
         make = torch.zeros if i in alone else torch.empty
         kept.append(make(size, dtype=wide(logits.dtype), device=logits.device))
@@ -213,7 +213,7 @@ def _output_gradients(
         for i, (call, d) in enumerate(zip(calls, found, strict=True)):
             if kept[i].numel() == 0:
                 continue
-            arranged = None if d is None else arranged(call.layer, d).to(kept[i].dtype)
+            arranged = None if d is None else by_position(call.layer, d).to(kept[i].dtype)
             if i not in alone:
                 kept[i][:, k] = 0.0 if arranged is None else arranged
                 added[i][:, k] = 0.0 if arranged is None else arranged.sum(2)

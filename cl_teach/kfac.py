@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
-from ._layers import CONVOLUTIONS, arranged, layer_inputs, recorded, wide
+from ._layers import CONVOLUTIONS, by_position, layer_inputs, recorded, wide
 from .fisher import Data, _Bound, _label_columns, _PerSample, _visit
 
 
@@ -79,14 +79,16 @@ def kfac(
             bias = calls[numbers[0]].layer.bias
             if isinstance(bias, Tensor) and bias.requires_grad:
                 a = torch.cat([a, torch.ones_like(a[:, :1])], dim=1)  # (N, I, T)
-            size = arranged(calls[numbers[0]].layer, calls[numbers[0]].output).shape[1]
+            size = by_position(calls[numbers[0]].layer, calls[numbers[0]].output).shape[1]
             block = sums.setdefault(name, KroneckerBlock(a.new_zeros(a.shape[1], a.shape[1]), a.new_zeros(size, size)))
             block.inputs += torch.einsum("nit,njt->ij", a, a)
         for k in range(columns.shape[2]):
             outputs = [call.output for call in calls]
             found = torch.autograd.grad(logits, outputs, columns[:, :, k], retain_graph=True, materialize_grads=True)
             for name, numbers in places.items():
-                d = torch.cat([arranged(calls[i].layer, found[i]) for i in numbers], dim=2).to(wide(logits.dtype))  # (N, O, T)
+                d = torch.cat([by_position(calls[i].layer, found[i]) for i in numbers], dim=2).to(
+                    wide(logits.dtype)
+                )  # (N, O, T)
                 sums[name].outputs += torch.einsum("nit,njt->ij", d, d) / d.shape[2]
 
     count = _visit(visit, model, data, _label_columns(labels), n, classes, seed, chunk)
