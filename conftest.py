@@ -19,6 +19,13 @@ settings.register_profile("cl_teach", deadline=None, derandomize=True, database=
 settings.load_profile("cl_teach")
 
 
+@pytest.fixture
+def float64() -> None:
+    """For tests that compare to rounding: the default type and a fixed random state."""
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def usual_type() -> Iterator[None]:
     """What lessons set for themselves does not reach the next test."""

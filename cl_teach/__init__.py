@@ -60,7 +60,8 @@ __all__ = [
     "figures",
     "fisher_vector_product",
     "full_fisher",
-    "joint", "kfac",
+    "joint",
+    "kfac",
     "landscapes",
     "learn",
     "mlp",
@@ -79,7 +80,7 @@ __all__ = [
     "two_weight_tasks",
     "two_weights",
     "widgets",
-]  # fmt: skip
+]
 
 
 def __getattr__(name: str) -> ModuleType:

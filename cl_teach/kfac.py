@@ -35,10 +35,6 @@ class KroneckerBlock:
         """v^T (G (x) A) v for a ``change`` of the layer, (O, I): the weight's flattened to rows, the bias's as last column."""
         return (change * (self.outputs @ change @ self.inputs)).sum()
 
-    def diagonal(self) -> Tensor:
-        """The diagonal of the block, (O, I); not the diagonal Fisher, which keeps d and a of one sample together."""
-        return torch.outer(self.outputs.diagonal(), self.inputs.diagonal())
-
 
 def kfac(
     model: nn.Module,

@@ -25,15 +25,7 @@ KINDS: dict[str, Callable[[], cl.Penalty]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    before = torch.get_default_dtype(), torch.get_num_threads()
-    torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before[0])
-    torch.set_num_threads(before[1])
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def network() -> nn.Module:
