@@ -16,11 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from PIL import Image  # matplotlib's own way to PNG
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from .landscapes import Line, Surface, Trace
     from .tasks import Task
     from .training import History, Run
 
@@ -33,7 +40,8 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 TASK_A: dict[str, Any] = {"color": "#5F5F5F", "linestyle": "-"}
 TASK_B: dict[str, Any] = {"color": "#B07D00", "linestyle": "--"}
-GREY, CREAM = "#BDBDBD", "#F7E3A1"
+TRUE_LOSS = LinearSegmentedColormap.from_list("true loss", colormaps["magma"](np.linspace(0.05, 0.8, 256)))
+GREY, CREAM, BOTH = "#BDBDBD", "#F7E3A1", "#D9C36F"
 
 
 class Picture:
@@ -51,9 +59,9 @@ class Picture:
     @cached_property
     def png(self) -> bytes:
         """The figure as PNG, rendered once; the same drawing gives the same bytes."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", metadata={"Software": None})
-        return buffer.getvalue()
+        canvas = FigureCanvasAgg(self.figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        return _png(canvas)
 
     def save(self, path: str | Path) -> None:
         """Write the PNG to ``path``."""
@@ -61,6 +69,39 @@ class Picture:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+
+
+class Stage:
+    """A figure whose still parts are drawn once; each picture then draws only the moving parts on top.
+
+    Args:
+        figure: finished, with the moving parts in it.
+        moving: its artists made with ``animated=True``, in the order in which they are drawn.
+    """
+
+    def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
+        self._canvas, self._moving = FigureCanvasAgg(figure), list(moving)
+        self._canvas.draw()  # type: ignore[no-untyped-call]
+        self._still = self._canvas.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
+
+    def picture(self, alt: str) -> Picture:
+        """The figure with its moving parts as they are now."""
+        self._canvas.restore_region(self._still)  # type: ignore[no-untyped-call]
+        for artist in self._moving:
+            assert artist.axes is not None
+            artist.axes.draw_artist(artist)
+        picture = Picture(self._canvas.figure, alt)
+        picture.png = _png(self._canvas)  # now, for the figure will move on
+        return picture
+
+
+def _png(canvas: FigureCanvasAgg) -> bytes:
+    """What is on the canvas, in 256 colours: a third of the size, and written in a third of the time."""
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    image = Image.fromarray(np.ascontiguousarray(pixels)).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def canvas(
@@ -409,8 +450,6 @@ def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
 
 def importance_images(images: Mapping[str, Tensor]) -> Picture:
     """Importance of each input pixel, shape (28, 28) each, on one common log scale; white means exactly zero."""
-    from matplotlib.colors import LogNorm
-
     figure, axes = canvas(columns=len(images), width=2.6 * len(images) + 0.9, height=3.0)
     top = max(float(image.max()) for image in images.values())
     for axis, (name, image) in zip(axes, images.items(), strict=True):
@@ -456,3 +495,260 @@ def sequence(runs: Mapping[str, Run], joint: float | None = None) -> Picture:
     left.legend(loc="lower left", frameon=False)
     _accuracy_axis(left)
     return Picture(figure, f"Mean accuracy after {n} tasks: {', '.join(parts)}.")
+
+
+# --- landscapes of networks -----------------------------------------------------------------------------------------------
+
+OFF_PLANE = 0.2  # a point is drawn hollow where more than this share of its distance from the start does not lie in the plane
+
+
+def _levels(level: float) -> list[float]:
+    return [level, 2 * level, 4 * level]
+
+
+def _draw_regions(axis: Axes, surface: Surface, level: float) -> None:
+    """Where the loss of A (grey), of B (cream) and of both (hatched) is at most ``level``, with the same lines for both."""
+    xs, ys = _array(surface.xs), _array(surface.ys)
+    losses = [_array(loss) for loss in surface.loss.values()]
+    regions: list[tuple[Any, str, str | None]] = [(losses[0], GREY, None), *((loss, CREAM, None) for loss in losses[1:2])]
+    if len(losses) > 1:
+        regions.append((np.maximum(*losses[:2]), BOTH, "///"))
+    for values, color, hatch in regions:
+        if values.min() < level:
+            region = axis.contourf(xs, ys, values, levels=[0, level], colors=[color], hatches=[hatch])
+            region.set(edgecolor="#8F7A3A", linewidth=0)
+    for (name, style), values in zip(zip(surface.loss, (TASK_A, TASK_B), strict=False), losses, strict=False):
+        lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.1}
+        shown = [v for v in _levels(level) if values.min() < v < values.max()]
+        if shown:
+            axis.clabel(axis.contour(xs, ys, values, levels=shown, **lines), shown[1:] or None, fmt="%g", fontsize=10)
+        axis.fill([], [], color=GREY if style is TASK_A else CREAM, ec=style["color"], label=f"{name}: loss below {level:g}")
+    axis.set(aspect="equal", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
+    axis.set(xlabel="distance between weights", ylabel="distance between weights")
+
+
+def _hollow(trace: Trace) -> Any:
+    """Which points of a trace lie so far off the plane that what is drawn under them says little, (n,) bool."""
+    gone = ((trace.x - trace.x[0]) ** 2 + (trace.y - trace.y[0]) ** 2 + trace.residual**2).sqrt()
+    return _array(trace.residual > OFF_PLANE * gone.clamp(min=1e-12)) & _array(gone > 0)
+
+
+def _halo(width: float = 3.0) -> list[Any]:
+    return [withStroke(linewidth=width, foreground="white")]
+
+
+def _where(trace: Trace, names: Sequence[str], level: float, at: int = -1) -> str:
+    """In words, by true losses: in which regions these weights lie."""
+    inside = [name for name in names if float(trace.loss[name][at]) <= level]
+    if len(inside) == len(names):
+        return "in both regions" if len(names) == 2 else f"in {names[0]}'s region"
+    return f"in {inside[0]}'s region only" if inside else f"outside {' and '.join(names)}"
+
+
+def landscape(
+    surface: Surface,
+    traces: Mapping[str, Trace],
+    level: float = 0.5,
+    rings: Mapping[str, Tensor] | None = None,
+    title: str = "",
+) -> Picture:
+    """Kirkpatrick's figure 1, measured: two tasks' loss over a plane, and the ways that training took from theta_A.
+
+    Args:
+        surface: loss over the plane of two tasks, A first.
+        traces: method (a key of ``METHODS``) -> its way, which starts at theta_A and has watched the same two tasks. Dots and
+            ends are coloured by the true loss on A, and hollow where they lie off the plane.
+        level: a task's region is where its loss (nats) is at most this; lines follow at twice and four times that.
+        rings: words for the legend -> a closed curve (points, 2) in the plane.
+        title: above the picture.
+
+    Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), figure 1, which is a sketch.
+    """
+    names = list(surface.loss)[:2]
+    figure, (axis,) = canvas(width=6.8, height=1.7 + 5.0 * float(np.ptp(_array(surface.ys)) / np.ptp(_array(surface.xs))))
+    _draw_regions(axis, surface, level)
+    losses = torch.cat([trace.loss[names[0]] for trace in traces.values()])
+    norm = Normalize(float(losses.min()), float(losses.max()))
+    words = []
+    for method, trace in traces.items():
+        style, hollow, x, y = METHODS[method], _hollow(trace), _array(trace.x), _array(trace.y)
+        shades = TRUE_LOSS(norm(_array(trace.loss[names[0]])))
+        axis.plot(x, y, color=style["color"], lw=1.6, ls=style["linestyle"], zorder=4)
+        faces = np.where(hollow[:, None], 1.0, shades)
+        axis.scatter(x[:-1], y[:-1], s=26, c=faces[:-1], edgecolors=shades[:-1], linewidths=1.5, zorder=5)
+        end: dict[str, Any] = {"marker": style["marker"], "zorder": 7, "ls": "none", "mec": style["color"], "mew": 2.6}
+        axis.plot(x[-1], y[-1], ms=13, mfc=faces[-1], label=style["label"], **end)
+        away = float(trace.residual[-1])
+        note = f"{style['label']}\n({away:.1f} off the plane)" if hollow[-1] else str(style["label"])
+        above = y[-1] >= max(float(other.y[-1]) for other in traces.values())  # so that words keep out of each other's way
+        place: dict[str, Any] = {"xytext": (0, 12 if above else -12), "textcoords": "offset points", "zorder": 8}
+        place |= {"ha": "center", "va": "bottom" if above else "top"}
+        axis.annotate(note, (x[-1], y[-1]), color=style["color"], path_effects=_halo(), **place)
+        moved = float(((trace.x[-1] - trace.x[0]) ** 2 + (trace.y[-1] - trace.y[0]) ** 2 + trace.residual[-1] ** 2).sqrt())
+        off = f", {away:.1f} of it off the plane" if hollow[-1] else ""
+        values = ", ".join(f"{name} {float(trace.loss[name][-1]):.2f}" for name in names)
+        words.append(f"{style['label']} moved {moved:.1f}{off}, true losses {values}, {_where(trace, names, level)}")
+    _mark_start(axis, next(iter(traces.values())))
+    for (name, ring), line in zip((rings or {}).items(), ("-", ":", "--"), strict=False):
+        axis.plot(*_array(ring.T), color="#7A1FA2", lw=2, ls=line, label=name, zorder=3)
+    axis.set_title(title, fontsize=11)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.colorbar(ScalarMappable(norm, TRUE_LOSS), ax=axis, shrink=0.9, label=f"true loss on {names[0]}", ticks=_ticks())
+    seen = f"Loss of {' and '.join(names)} over a plane through weight space; regions of loss below {level:g}"
+    extra = "".join(f" Outline: {name}." for name in rings or {})
+    return Picture(figure, f"{title + ': ' if title else ''}{seen}. {'; '.join(words)}.{extra}")
+
+
+def _mark_start(axis: Axes, trace: Trace) -> None:
+    x, y = float(trace.x[0]), float(trace.y[0])
+    axis.plot(x, y, "o", ms=9, color="white", mec="black", mew=1.6, zorder=6)
+    place: dict[str, Any] = {"xytext": (-9, -9), "textcoords": "offset points", "ha": "right", "zorder": 8}
+    axis.annotate(r"$\theta_A$", (x, y), fontsize=13, path_effects=_halo(), **place)
+
+
+class Journeys:
+    """Any run at any of its steps: on the landscape, as two accuracies, and beside the frontier of all strengths.
+
+    What stands still is drawn once; a frame then takes some ten milliseconds.
+
+    Args:
+        surface: loss over the plane of two tasks, A first.
+        traces: (method, strength) -> its way from theta_A, all of the same steps; of "none" one will do.
+        level: as for :func:`landscape`.
+    """
+
+    def __init__(self, surface: Surface, traces: Mapping[tuple[str, float], Trace], level: float = 0.5) -> None:
+        self.names = list(surface.loss)[:2]
+        self.traces, self.level = dict(traces), level
+        self.steps = next(iter(self.traces.values())).steps
+        self._free = next((trace for (method, _), trace in self.traces.items() if method == "none"), None)
+        figure = Figure(figsize=(8.0, 4.5), dpi=100, layout="constrained")
+        grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1), height_ratios=(1, 1.7))
+        land, bars, plane = (figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
+        _draw_regions(land, surface, level)
+        _mark_start(land, next(iter(self.traces.values())))
+        land.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=10, frameon=False)
+        land.set_title(" \n ", fontsize=11)  # room for what changes
+        bars.set(xlim=(0, 1), ylim=(1.6, -0.6), title="test accuracy now")
+        bars.set_yticks([0, 1], self.names)
+        bars.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
+        lasts: dict[str, dict[float, tuple[float, float]]] = {}
+        for method, strength in sorted(self.traces, key=lambda key: list(METHODS).index(key[0])):
+            trace = self.traces[method, strength]
+            lasts.setdefault(method, {})[strength] = self._accuracies(trace, -1)
+        _draw_frontier(plane, lasts, None, None)
+        plane.set(xlabel=f"accuracy on {self.names[0]}", ylabel=f"accuracy on {self.names[1]}", ylim=(0, 1))
+        plane.set_xlim(_limits([float(trace.accuracy[self.names[0]].min()) for trace in self.traces.values()]))
+        plane.set_title("and where training ends, for all λ", fontsize=10)
+        self._way = land.plot([], [], lw=2.4, animated=True)[0]
+        self._point = land.plot([], [], ms=14, mew=2.6, ls="none", animated=True)[0]
+        self._note = land.text(0.5, 1.02, "", transform=land.transAxes, ha="center", va="bottom", animated=True, fontsize=11)
+        self._bars = bars.barh([0, 1], [1, 1], color=[GREY, CREAM], ec=[TASK_A["color"], TASK_B["color"]], animated=True)
+        self._numbers = [bars.text(0.02, place, "", va="center", animated=True, fontsize=11) for place in (0, 1)]
+        self._spot = plane.plot([], [], ms=15, mfc="none", mec="black", mew=2, ls="none", animated=True)[0]
+        self._stage = Stage(figure, [self._way, self._point, self._note, *self._bars, *self._numbers, self._spot])
+
+    def _accuracies(self, trace: Trace, at: int) -> tuple[float, float]:
+        a, b = (float(trace.accuracy[name][at]) for name in self.names)
+        return a, b
+
+    def __call__(self, method: str, strength: float, step: int) -> Picture:
+        """The frame of this method and strength after ``step`` training steps on B."""
+        trace = self._free if method == "none" and self._free is not None else self.traces[method, strength]
+        at, style = self.steps.index(step), METHODS[method]
+        hollow, losses, pair = _hollow(trace)[at], [float(trace.loss[n][at]) for n in self.names], self._accuracies(trace, at)
+        self._way.set(data=(_array(trace.x[: at + 1]), _array(trace.y[: at + 1])), color=style["color"], ls=style["linestyle"])
+        face = "white" if hollow else style["color"]
+        self._point.set(data=([float(trace.x[at])], [float(trace.y[at])]), marker=style["marker"], mec=style["color"], mfc=face)
+        off = f"; {float(trace.residual[at]):.1f} off the plane" if hollow else ""
+        ruled = "no penalty (λ does nothing)" if method == "none" else f"{style['label']}, λ = {strength_label(strength)}"
+        true = ", ".join(f"{name} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True))
+        self._note.set_text(f"{ruled}, step {step}\ntrue loss: {true}{off}")
+        for bar, number, value in zip(self._bars, self._numbers, pair, strict=True):
+            bar.set_width(value)
+            number.set_text(_percent(value))
+        self._spot.set(data=([pair[0]], [pair[1]]), marker=style["marker"])
+        shown = ", ".join(f"{name} {_percent(value)}" for name, value in zip(self.names, pair, strict=True))
+        alt = f"{ruled}, after {step} steps on {self.names[1]}: accuracy {shown}; true losses {true}, "
+        return self._stage.picture(f"{alt}{_where(trace, self.names, self.level, at)}{off}.")
+
+
+def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
+    """How much the loss truly rises on the way from theta_A, and how much the Fisher information had predicted.
+
+    Args:
+        lines: words for the direction -> what :func:`cl_teach.landscapes.interpolate` found there.
+        name: of the data whose loss is shown.
+    """
+    figure, axes = canvas(columns=len(lines), width=3.8 * len(lines), height=3.7)
+    words = []
+    for axis, (direction, line) in zip(axes, lines.items(), strict=True):
+        away, rise = _array(line.t * line.distance), line.loss[name] - line.loss[name][0]
+        curves = {"true rise": rise, "whole Fisher": line.full[name], "diagonal": line.diagonal[name]}
+        styles: Sequence[dict[str, Any]] = (
+            {"color": "black", "lw": 3},
+            {"color": "#0072B2", "lw": 2, "ls": "--"},
+            {"color": "#C8320A", "lw": 2, "ls": ":"},
+        )
+        for (what, values), style in zip(curves.items(), styles, strict=True):
+            axis.plot(away, _array(values), label=f"{what}: {float(values[-1]):.2g}", **style)
+        axis.set(xlabel=r"distance from $\theta_A$", title=direction)
+        axis.legend(loc="upper left", frameon=False)
+        ends = ", ".join(f"{what} {float(values[-1]):.2g}" for what, values in curves.items())
+        words.append(f"{direction}, at distance {line.distance:.1f}: {ends}")
+    axes[0].set_ylabel(f"rise of the loss on {name} (nats)")
+    return Picture(figure, f"Rise of the loss on {name} and two predictions. {'; '.join(words)}.")
+
+
+def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "") -> Picture:
+    """Loss on the straight line between two solutions, for every data set that was measured there.
+
+    Args:
+        lines: words for where the line leads to -> what :func:`cl_teach.landscapes.interpolate` found.
+        level: a line at this loss (nats).
+        title: above the picture.
+    """
+    figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.6, sharey=True)
+    words = []
+    for axis, (end, line) in zip(axes, lines.items(), strict=True):
+        for (name, losses), style in zip(line.loss.items(), (TASK_A, TASK_B), strict=False):
+            axis.plot(_array(line.t * line.distance), _array(losses), lw=2.4, label=f"loss on {name}", **style)
+            first, last, top = float(losses[0]), float(losses[-1]), float(losses.max())
+            words.append(f"to {end}, {name} from {first:.2f} to {last:.2f}, at most {top:.2f}")
+        if level is not None:
+            axis.axhline(level, color="black", lw=1, ls=(0, (1, 1)))
+        axis.set(xlabel=r"distance from $\theta_A$", title=f"to {end}")
+        axis.set_ylim(bottom=0)
+    axes[0].set_ylabel("loss (nats)")
+    axes[0].legend(loc="upper left", frameon=False)
+    figure.suptitle(title, fontsize=11)
+    return Picture(figure, f"{title + ': ' if title else ''}loss on straight lines from theta_A: {'; '.join(words)}.")
+
+
+def surface_3d(
+    surface: Surface, traces: Mapping[str, Trace], name: str, top: float = 2.0, view: tuple[float, float] = (35.0, -125.0)
+) -> Picture:
+    """One task's loss as a mountain, seen from one side, with the ways of training at their true loss.
+
+    Args:
+        surface, traces: as for :func:`landscape`.
+        name: the task whose loss is the height, cut off at ``top`` (nats).
+        view: elevation and azimuth, in degrees.
+    """
+    figure, (axis,) = canvas(width=6.0, height=4.8, subplot_kw={"projection": "3d", "computed_zorder": False})
+    xs, ys = np.meshgrid(_array(surface.xs), _array(surface.ys))
+    height = np.minimum(_array(surface.loss[name]), top)
+    solid: Any = axis
+    solid.plot_surface(xs, ys, height, color="#D0D0D0", rcount=31, ccount=31, linewidth=0.3, edgecolor="#8A8A8A", zorder=1)
+    words = []
+    for method, trace in traces.items():
+        style, true = METHODS[method], np.minimum(_array(trace.loss[name]), top)
+        solid.plot(_array(trace.x), _array(trace.y), true, color=style["color"], lw=2, ls=style["linestyle"], zorder=5)
+        end = ([float(trace.x[-1])], [float(trace.y[-1])], [true[-1]])
+        solid.plot(*end, style["marker"], ms=10, color=style["color"], mec="white", label=style["label"], zorder=6)
+        words.append(f"{style['label']} ends at {float(trace.loss[name][-1]):.2f}")
+    solid.view_init(*view)
+    solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {name}")
+    solid.set_aspect("equalxy")
+    axis.legend(loc="upper left", frameon=False)
+    return Picture(figure, f"Loss on {name} over a plane, as a surface seen from one side. {'; '.join(words)}.")

@@ -7,9 +7,10 @@ for random directions, never for those between solutions (Li et al. 2018, arXiv:
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -25,6 +26,7 @@ from ._layers import wide
 from .fisher import diagonal_fisher, restricted_fisher
 from .models import matched, typed
 from .tasks import Split, Task
+from .training import History
 
 Named = dict[str, Tensor]
 Weights = nn.Module | Mapping[str, Tensor]
@@ -165,6 +167,79 @@ def pca_plane(path: Sequence[Weights]) -> Plane:
     rows -= rows.mean(0)
     vectors = torch.linalg.eigh(rows @ rows.T)[1]  # of size steps x steps: nothing of size P x P
     return _plane(origin, rows.T @ vectors[:, -1], rows.T @ vectors[:, -2], ("path", "path"))
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """The way of one training run as a plane shows it, and what was truly measured on that way.
+
+    Attributes:
+        steps: after how many training steps, n of them.
+        x, y: where the weights are seen, (n,) each, in units of weight distance.
+        residual: how far from the plane they were, (n,).
+        loss, accuracy: name of the watched data -> measured at those weights and not at their shadow in the plane, (n,) each.
+    """
+
+    steps: list[int]
+    x: Tensor
+    y: Tensor
+    residual: Tensor
+    loss: Named
+    accuracy: Named
+
+
+def trace(plane: Plane, history: History) -> Trace:
+    """Project the way that ``history`` recorded.
+
+    Args:
+        history: from :func:`cl_teach.train` or a sweep, with ``keep_weights=True``; ``watch=`` decides which losses it knows.
+
+    Raises:
+        ValueError: no weights were kept, or they are of another architecture than the plane.
+    """
+    if not history.weights:
+        raise ValueError("history must hold weights, got none; train with keep_weights=True")
+    u, v, origin = _flat(plane.first), _flat(plane.second), _flat(plane.origin)
+    places = []
+    for weights in history.weights:
+        gap = _flat(_weights("history", weights, plane.origin)) - origin
+        x, y = gap @ u, gap @ v
+        places.append(torch.stack([x, y, (gap - x * u - y * v).norm()]))
+    x, y, residual = torch.stack(places).T.cpu()
+    measured = [
+        {name: torch.tensor([getattr(e, what) for e in found], dtype=torch.float64) for name, found in history.watched.items()}
+        for what in ("loss", "accuracy")
+    ]
+    return Trace(list(history.steps[: len(x)]), x, y, residual, *measured)
+
+
+def grid_around(traces: Iterable[Trace], n: int = 41, margin: float = 0.15) -> tuple[Tensor, Tensor]:
+    """Coordinates (xs, ys) of a grid of square cells that holds all ``traces`` with a margin.
+
+    Args:
+        n: points along the longer side.
+        margin: on each side, as a share of the longer side.
+
+    Raises:
+        ValueError: no trace, traces that never move, or fewer than two points.
+    """
+    _checks.whole_number("n", n, at_least=2)
+    _checks.real_number("margin", margin, at_least=0)
+    found = list(traces)
+    if not found:
+        raise ValueError("traces must hold at least one Trace, got none")
+    places = torch.stack([torch.cat([t.x for t in found]), torch.cat([t.y for t in found])])  # (2, points)
+    low, high = places.min(1).values, places.max(1).values
+    longest = float((high - low).max())
+    if not 0 < longest < math.inf:
+        raise ValueError(f"traces must move and stay finite, got an extent of {longest:g}")
+    spacing = longest * (1 + 2 * margin) / (n - 1)
+    counts = (((high - low) + 2 * margin * longest) / spacing).round().int() + 1
+    xs, ys = (
+        c + spacing * (torch.arange(k, dtype=torch.float64) - (k - 1) / 2)
+        for c, k in zip((low + high) / 2, counts.tolist(), strict=True)
+    )
+    return xs, ys
 
 
 def _plane(origin: Named, first: Tensor, second: Tensor, names: tuple[str, str]) -> Plane:

@@ -113,6 +113,13 @@ def _knows_merged_anchor(f: Callable[..., Any]) -> bool:
     return _close(f(f1, m1, f2, m2), (f1 * m1 + f2 * m2) / (f1 + f2))
 
 
+def _knows_projection(f: Callable[..., Any]) -> bool:
+    point, origin, noise = torch.randn(3, 7, dtype=torch.float64)
+    (u, v), gap = torch.linalg.qr(torch.stack([noise, noise.roll(1)]).T)[0].T, point - origin
+    off = (gap - (gap @ u) * u - (gap @ v) * v).norm()
+    return _close([float(n) for n in f(point, origin, u, v)], [gap @ u, gap @ v, off])
+
+
 _EXERCISES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "1.1": (
         "write share_lost(before, after), the share of what could be lost that was lost, if guessing gives 10 %.",
@@ -153,5 +160,15 @@ _EXERCISES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
         "write merged_anchor(F1, m1, F2, m2), the anchor of the one quadratic that two EWC penalties add up to.",
         _knows_merged_anchor,
         "set the gradient F1 (theta - m1) + F2 (theta - m2) to zero",
+    ),
+    "5.1": (
+        "write project(point, origin, u, v): the coordinates x and y in the plane, and the residual.",
+        _knows_projection,
+        "x and y are inner products of point - origin with u and v; the residual is the length of what is then left",
+    ),
+    "5.2": (
+        "how far is the end of EWC off the plane through theta_A, no penalty and L2?",
+        lambda answer: 4.5 <= float(answer) <= 7.5,
+        "plane_through(...).project(...) gives x, y and the residual; the residual is asked for",
     ),
 }

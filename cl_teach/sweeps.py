@@ -81,14 +81,15 @@ class Sweep:
     """The results of a sweep; ``sweep["EWC", 100.0, 0]`` is the :class:`Result` of that method, strength and seed.
 
     Attributes:
-        methods, strengths, seeds: as asked for, in this order.
+        methods, seeds: as asked for, in this order.
+        strengths: method -> its strengths, in this order.
         starts: seed -> :class:`Start`.
         results: (method, strength, seed) -> :class:`Result`; not all of them if ``interrupted``.
         interrupted: True if Ctrl-C ended the sweep early.
     """
 
     methods: tuple[str, ...]
-    strengths: tuple[float, ...]
+    strengths: dict[str, tuple[float, ...]]
     seeds: tuple[int, ...]
     starts: dict[int, Start] = field(default_factory=dict)
     results: dict[Key, Result] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class Sweep:
         """
         table: dict[str, dict[float, tuple[float, float]]] = {method: {} for method in self.methods}
         for method in self.methods:
-            for strength in self.strengths:
+            for strength in self.strengths[method]:
                 keys = [(method, strength, s) for s in (self.seeds if seed is None else [seed])]
                 done = [self.results[key] for key in keys if key in self.results]
                 if done:
@@ -125,7 +126,7 @@ def sweep(
     task_b: Data,
     *,
     methods: Mapping[str, Callable[[], Penalty] | Penalty] | Sequence[str] = ("L2", "EWC"),
-    strengths: Iterable[float],
+    strengths: Iterable[float] | Mapping[str, Iterable[float]],
     seeds: Iterable[int] = (0,),
     watch: Mapping[str, Data] | None = None,
     keep_weights: bool = False,
@@ -146,7 +147,7 @@ def sweep(
         task_a, task_b: learnt first and second; tested on their test data, if they are tasks.
         methods: names of penalties of this package, or name -> what makes a penalty, such as
             ``{"L2": cl.L2, "EWC, 500 samples": cl.EWC(n=500)}``.
-        strengths: lambdas, each finite and not negative. 0 holds nothing.
+        strengths: lambdas, each finite and not negative, for all methods alike or method -> its own. 0 holds nothing.
         seeds: of the network (if ``model`` is a function) and of the order of the samples.
         watch, keep_weights: recorded while B is learnt, every ``every`` steps; see :class:`History`. The path of a network
             of 80,000 weights takes 320 kB a step kept.
@@ -172,8 +173,8 @@ def sweep(
         RuntimeError: the network diverged on A already.
     """
     settings = _options(options)
-    lambdas, numbers = _several("strengths", strengths, _checks.strength), _several("seeds", seeds, _checks.seed)
-    makers = _methods(methods)
+    makers, numbers = _methods(methods), _several("seeds", seeds, _checks.seed)
+    lambdas = _strengths(strengths, list(makers))
     _checks.whole_number("together", together, at_least=1)
     _checks.whole_number("epochs", settings["epochs"], at_least=0)
     if executor is not None and not callable(getattr(executor, "submit", None)):
@@ -190,7 +191,7 @@ def sweep(
         "task_a": _digest_data(task_a),
         "task_b": _digest_data(task_b),
         "methods": {name: _describe(penalty) for name, penalty in fresh[numbers[0]].items()},
-        "strengths": list(lambdas),
+        "strengths": {method: list(some) for method, some in lambdas.items()},
         "seeds": list(numbers),
         "watch": {name: _digest_data(data) for name, data in (watch or {}).items()},
         "keep_weights": bool(keep_weights),
@@ -215,7 +216,7 @@ def sweep(
     quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"
     worker = executor or _Here()
     pending: dict[Future[Any], tuple[int, str, list[float]]] = {}
-    total, done = len(numbers) * (1 + len(makers) * len(lambdas)), len(result.starts) + len(result.results)
+    total, done = len(numbers) * (1 + sum(map(len, lambdas.values()))), len(result.starts) + len(result.results)
     bar = tqdm(total=total * steps, initial=done * steps, disable=quiet, delay=2, leave=False, desc="sweep", unit="step")
     try:
         while queue or pending:
@@ -388,7 +389,7 @@ def _set(model: nn.Module, start: Start) -> None:
 def _units(result: Sweep, seed: int, sizes: dict[str, int]) -> list[tuple[int, str, list[float]]]:
     units = []
     for method in result.methods:
-        left = [strength for strength in result.strengths if (method, strength, seed) not in result.results]
+        left = [strength for strength in result.strengths[method] if (method, strength, seed) not in result.results]
         units += [(seed, method, left[i : i + sizes[method]]) for i in range(0, len(left), sizes[method])]
     return units
 
@@ -405,6 +406,17 @@ def _several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> 
     if twice := [value for value in found if found.count(value) > 1]:
         raise ValueError(f"{name} must differ from one another, got {twice[0]} more than once")
     return found
+
+
+def _strengths(strengths: Any, methods: list[str]) -> dict[str, tuple[float, ...]]:
+    if not isinstance(strengths, Mapping):
+        same = _several("strengths", strengths, _checks.strength)
+        return dict.fromkeys(methods, same)
+    if set(strengths) != set(methods):
+        raise ValueError(
+            f"strengths must have the methods {', '.join(methods)}, got {', '.join(map(str, strengths)) or 'none'}"
+        )
+    return {method: _several(f"strengths[{method!r}]", strengths[method], _checks.strength) for method in methods}
 
 
 def _methods(methods: object) -> dict[str, Any]:

@@ -196,7 +196,7 @@ def test_diverged_runs_are_counted_and_end_as_in_train() -> None:
     huge = cl.Task("huge", cl.Split(1e200 * B.train.x.double(), B.train.y), B.test, B.classes)
     with pytest.warns(RuntimeWarning, match="2 of 4 runs diverged"):  # trained together; 1e300 and 1e308 hold all
         swept = cl.sweep(small, A, huge, methods=["L2"], strengths=[0.0, 1.0, 1e300, 1e308], **OPTIONS)
-    diverged = [swept["L2", s, 0].history.diverged for s in swept.strengths]
+    diverged = [swept["L2", s, 0].history.diverged for s in swept.strengths["L2"]]
     assert diverged == [True, True, False, False]
     with pytest.raises(RuntimeError, match="diverged on A with seed 0"):
         cl.sweep(small, huge, B, strengths=[1.0], **OPTIONS)
@@ -329,13 +329,22 @@ def test_killed_at_random_moments_it_continues_where_it_was(tmp_path: Path) -> N
         assert not finished & later
 
 
+def test_each_method_may_have_strengths_of_its_own() -> None:
+    own = {"L2": [0.1], "EWC": [10.0, 100.0]}
+    swept = cl.sweep(small, A, B, strengths=own, **OPTIONS)
+    assert list(swept.results) == [("L2", 0.1, 0), ("EWC", 10.0, 0), ("EWC", 100.0, 0)]
+    assert {method: list(points) for method, points in swept.accuracies().items()} == own
+    alone = cl.sweep(small, A, B, methods=["EWC"], strengths=[10.0], **OPTIONS)
+    assert swept["EWC", 10.0, 0].a.loss == pytest.approx(alone["EWC", 10.0, 0].a.loss)
+
+
 def test_a_file_of_another_sweep_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "sweep"
     run(file=path)
     content = path.read_bytes()
     done = count_work(monkeypatch)
     other: list[tuple[dict[str, Any], str]] = [
-        ({"strengths": [0.0, 1.0]}, r"strengths \(strengths \[0.0, 0.1, 10.0, 1000000.0\], here \[0.0, 1.0\]\)"),
+        ({"strengths": [0.0, 1.0]}, r"strengths \(strengths .*\[0.0, 0.1, 10.0, 1000000.0\].*, here .*\[0.0, 1.0\]"),
         ({"seeds": [1]}, "model, seeds"),
         ({"methods": {"L2": cl.L2, "EWC": cl.EWC(labels="true"), "SI": cl.SI}}, "labels='true'"),
         ({"lr": 0.1}, r"lr \(lr 0.05, here 0.1\)"),
@@ -446,6 +455,12 @@ def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path,
     ("changes", "kind", "message"),
     [
         ({"strengths": []}, ValueError, "strengths must hold at least one number"),
+        ({"strengths": {"L2": [1.0]}}, ValueError, "strengths must have the methods .*, got L2"),
+        (
+            {"strengths": {**{method: [1.0] for method in METHODS}, "EWC": []}},
+            ValueError,
+            r"strengths\['EWC'\] must hold at least one number",
+        ),
         ({"strengths": 3.0}, TypeError, "strengths must be several numbers"),
         ({"strengths": "12"}, TypeError, "strengths must be several numbers"),
         ({"strengths": [1.0, -1.0]}, ValueError, "in strengths: .* at least 0, got -1.0"),
