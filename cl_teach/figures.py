@@ -661,7 +661,7 @@ class Journeys:
         face = "white" if hollow else style["color"]
         self._point.set(data=([float(trace.x[at])], [float(trace.y[at])]), marker=style["marker"], mec=style["color"], mfc=face)
         off = f"; {float(trace.residual[at]):.1f} off the plane" if hollow else ""
-        ruled = "no penalty (λ does nothing)" if method == "none" else f"{style['label']}, λ = {strength_label(strength)}"
+        ruled = f"{style['label']}, λ = {strength_label(strength)}{' does nothing' if method == 'none' else ''}"
         true = ", ".join(f"{name} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True))
         self._note.set_text(f"{ruled}, step {step}\ntrue loss: {true}{off}")
         for bar, number, value in zip(self._bars, self._numbers, pair, strict=True):
@@ -680,7 +680,7 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
         lines: words for the direction -> what :func:`cl_teach.landscapes.interpolate` found there.
         name: of the data whose loss is shown.
     """
-    figure, axes = canvas(columns=len(lines), width=3.8 * len(lines), height=3.7)
+    figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.7)
     words = []
     for axis, (direction, line) in zip(axes, lines.items(), strict=True):
         away, rise = _array(line.t * line.distance), line.loss[name] - line.loss[name][0]
