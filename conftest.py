@@ -31,3 +31,11 @@ def usual_type() -> Iterator[None]:
     """What lessons set for themselves does not reach the next test."""
     yield
     torch.set_default_dtype(torch.float32)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests measured and do not judge."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "latency":
+                terminalreporter.write_line(value)

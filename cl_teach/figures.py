@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image  # matplotlib's own way to PNG
 from torch import Tensor
+
+from . import _checks
 
 if TYPE_CHECKING:
     from .landscapes import Line, Surface, Trace
@@ -527,6 +529,21 @@ def _draw_regions(axis: Axes, surface: Surface, level: float) -> None:
     axis.set(xlabel="distance between weights", ylabel="distance between weights")
 
 
+def _names(surface: Surface, traces: Iterable[tuple[str, Trace]], level: float) -> list[str]:
+    """The one or two tasks of the surface, after checking that every trace belongs to it."""
+    _checks.real_number("level", level, at_least=1e-6)
+    names, found = list(surface.loss)[:2], list(traces)
+    if not found:
+        raise ValueError("traces must hold at least one path, got none")
+    for method, trace in found:
+        if method not in METHODS:
+            raise ValueError(f"the methods of traces must be of {', '.join(METHODS)}, got {method!r}")
+        if not set(names) <= set(trace.loss):
+            known = ", ".join(trace.loss) or "nothing"
+            raise ValueError(f"the trace of {method} must have watched {', '.join(names)}, got {known}; see watch= of train")
+    return names
+
+
 def _hollow(trace: Trace) -> Any:
     """Which points of a trace lie so far off the plane that what is drawn under them says little, (n,) bool."""
     gone = ((trace.x - trace.x[0]) ** 2 + (trace.y - trace.y[0]) ** 2 + trace.residual**2).sqrt()
@@ -562,9 +579,12 @@ def landscape(
         rings: words for the legend -> a closed curve (points, 2) in the plane.
         title: above the picture.
 
+    Raises:
+        ValueError: no trace, one of an unknown method or without the surface's tasks, or a level that is not positive.
+
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), figure 1, which is a sketch.
     """
-    names = list(surface.loss)[:2]
+    names = _names(surface, traces.items(), level)
     figure, (axis,) = canvas(width=6.8, height=1.7 + 5.0 * float(np.ptp(_array(surface.ys)) / np.ptp(_array(surface.xs))))
     _draw_regions(axis, surface, level)
     losses = torch.cat([trace.loss[names[0]] for trace in traces.values()])
@@ -615,12 +635,17 @@ class Journeys:
         surface: loss over the plane of two tasks, A first.
         traces: (method, strength) -> its way from theta_A, all of the same steps; of "none" one will do.
         level: as for :func:`landscape`.
+
+    Raises:
+        ValueError: as for :func:`landscape`; or traces of different steps.
     """
 
     def __init__(self, surface: Surface, traces: Mapping[tuple[str, float], Trace], level: float = 0.5) -> None:
-        self.names = list(surface.loss)[:2]
+        self.names = _names(surface, ((method, trace) for (method, _), trace in traces.items()), level)
         self.traces, self.level = dict(traces), level
         self.steps = next(iter(self.traces.values())).steps
+        if other := [trace.steps for trace in self.traces.values() if trace.steps != self.steps]:
+            raise ValueError(f"traces must have the same steps, got {self.steps} and {other[0]}")
         self._free = next((trace for (method, _), trace in self.traces.items() if method == "none"), None)
         figure = Figure(figsize=(8.0, 4.5), dpi=100, layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1), height_ratios=(1, 1.7))
@@ -653,8 +678,13 @@ class Journeys:
         return a, b
 
     def __call__(self, method: str, strength: float, step: int) -> Picture:
-        """The frame of this method and strength after ``step`` training steps on B."""
-        trace = self._free if method == "none" and self._free is not None else self.traces[method, strength]
+        """The frame of this method and strength after ``step`` training steps on B. Raises ValueError if there is none."""
+        trace = self._free if method == "none" else self.traces.get((method, strength))
+        if trace is None:
+            there = ", ".join(f"{m} {strength_label(s)}" for m, s in self.traces)
+            raise ValueError(f"there is no path of {method} with strength {strength:g}; there are {there}")
+        if step not in self.steps:
+            raise ValueError(f"step must be one of {self.steps}, got {step}")
         at, style = self.steps.index(step), METHODS[method]
         hollow, losses, pair = _hollow(trace)[at], [float(trace.loss[n][at]) for n in self.names], self._accuracies(trace, at)
         self._way.set(data=(_array(trace.x[: at + 1]), _array(trace.y[: at + 1])), color=style["color"], ls=style["linestyle"])
@@ -673,13 +703,24 @@ class Journeys:
         return self._stage.picture(f"{alt}{_where(trace, self.names, self.level, at)}{off}.")
 
 
+def _check_lines(lines: Mapping[str, Line], name: str | None) -> None:
+    if not lines:
+        raise ValueError("lines must hold at least one Line, as interpolate gives it, got none")
+    for line in lines.values() if name is not None else ():
+        _checks.one_of("name", name, list(line.full))
+
+
 def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
     """How much the loss truly rises on the way from theta_A, and how much the Fisher information had predicted.
 
     Args:
         lines: words for the direction -> what :func:`cl_teach.landscapes.interpolate` found there.
         name: of the data whose loss is shown.
+
+    Raises:
+        ValueError: no line, or one without this data.
     """
+    _check_lines(lines, name)
     figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.7)
     words = []
     for axis, (direction, line) in zip(axes, lines.items(), strict=True):
@@ -707,7 +748,11 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
         lines: words for where the line leads to -> what :func:`cl_teach.landscapes.interpolate` found.
         level: a line at this loss (nats).
         title: above the picture.
+
+    Raises:
+        ValueError: no line.
     """
+    _check_lines(lines, None)
     figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.6, sharey=True)
     words = []
     for axis, (end, line) in zip(axes, lines.items(), strict=True):
@@ -734,7 +779,12 @@ def surface_3d(
         surface, traces: as for :func:`landscape`.
         name: the task whose loss is the height, cut off at ``top`` (nats).
         view: elevation and azimuth, in degrees.
+
+    Raises:
+        ValueError: the surface has no such task, or traces do not belong to it.
     """
+    _checks.one_of("name", name, list(surface.loss))
+    _names(surface, traces.items(), _checks.real_number("top", top, at_least=1e-6))
     figure, (axis,) = canvas(width=6.0, height=4.8, subplot_kw={"projection": "3d", "computed_zorder": False})
     xs, ys = np.meshgrid(_array(surface.xs), _array(surface.ys))
     height = np.minimum(_array(surface.loss[name]), top)

@@ -51,6 +51,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
         self._pictures = {
             index: draw(*(values[i] for i, values in zip(index, self._values.values(), strict=True))) for index in indices
         }
+        for picture in self._pictures.values():
+            picture.png  # noqa: B018 - drawn now, for moving a control must not wait for it
         self.controls: dict[str, Any] = {}
         rows = []
         for name, values in self._values.items():
@@ -100,6 +102,8 @@ def _control(name: str, values: list[Any], first: int) -> Any:
 
 
 def _player(control: Any, n: int) -> Any:
-    play = ipywidgets.Play(min=0, max=n - 1, interval=250)
-    ipywidgets.jslink((play, "value"), (control, "index"))
+    play = ipywidgets.Play(min=0, max=n - 1, value=control.index, interval=250)
+    # Through Python: a link in the browser would send a message more for each key press, before the one that counts.
+    play.observe(lambda change: control.set_trait("index", change["new"]), names="value")
+    control.observe(lambda change: play.set_trait("value", change["new"]), names="index")
     return play

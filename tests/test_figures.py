@@ -1,12 +1,16 @@
 """Every figure draws, is small, is the same twice, and its text says what it shows."""
 
 import base64
+import time
+from dataclasses import replace
 
 import pytest
 import torch
+from matplotlib.colors import to_hex
 
 import cl_teach as cl
 from cl_teach import figures
+from cl_teach.landscapes import Line, Surface, Trace
 from cl_teach.training import Evaluation, History, Run
 
 W = torch.linspace(-1, 2, 31)
@@ -24,6 +28,31 @@ def history() -> History:
 def run(last: float) -> Run:
     accuracy = torch.tensor([[0.9, torch.nan], [last, 0.8]], dtype=torch.float64)
     return Run(accuracy, accuracy.clone(), histories=[history(), history()])
+
+
+def surface() -> Surface:
+    """A's minimum at (0, 0), B's at (4, 0); lower along y for A."""
+    xs, ys = torch.linspace(-2, 6, 9).double(), torch.linspace(-2, 4, 7).double()
+    x, y = xs[None], ys[:, None]
+    loss = {"A": 0.2 + 0.1 * x**2 + 0.01 * y**2, "B": 0.2 + 0.1 * (x - 4) ** 2 + 0.02 * y**2}
+    return Surface(xs, ys, loss, {name: 1 / (1 + values) for name, values in loss.items()})
+
+
+def trace(end: tuple[float, float], residual: float, a: float, b: float) -> Trace:
+    """Three points from (0, 0) to ``end``; the losses at the end are ``a`` and ``b``."""
+    t = torch.tensor([0.0, 0.5, 1.0]).double()
+    loss = {"A": 0.2 + t * (a - 0.2), "B": 2 + t * (b - 2)}
+    return Trace([0, 10, 20], t * end[0], t * end[1], t * residual, loss, {n: 1 / (1 + v) for n, v in loss.items()})
+
+
+TRACES = {"none": trace((4, 0), 0, 1.8, 0.2), "L2": trace((1, 0), 2, 0.6, 0.9), "EWC": trace((1, 3), 0, 0.4, 0.45)}
+T = torch.linspace(0, 1, 5).double()
+LINE = Line(T, 4.0, {"A": 0.2 + T**2, "B": 2 - T}, {"A": 1 - T, "B": T}, {"A": 0.1 * T**2}, {"A": 0.9 * T**2})
+
+
+def journeys() -> figures.Journeys:
+    traces = {("none", 0): TRACES["none"]} | {(m, s): TRACES[m] for m in ("L2", "EWC") for s in (0, 10)}
+    return figures.Journeys(surface(), traces)
 
 
 def pictures() -> dict[str, tuple[figures.Picture, list[str]]]:
@@ -52,6 +81,31 @@ def pictures() -> dict[str, tuple[figures.Picture, list[str]]]:
         "scores": (figures.score_histogram({"w": torch.tensor([-1.0, 1.0])}), ["w has variance 2.00"]),
         "importance": (figures.importance_images({"now": torch.eye(28)}), ["now: 756 of 784 pixels matter nothing"]),
         "labels": (figures.label_choices({"late": {"exact": 1.0, "true": 0.2}}), ["late", "true 0.20"]),
+        "landscape": (
+            figures.landscape(surface(), TRACES, title="here"),
+            [
+                "here: Loss of A and B",
+                "no penalty moved 4.0, true losses A 1.80, B 0.20, in B's region only",
+                "L2 moved 2.2, 2.0 of it off the plane, true losses A 0.60, B 0.90, outside A and B",
+                "EWC moved 3.2, true losses A 0.40, B 0.45, in both regions",
+            ],
+        ),
+        "one task's landscape": (
+            figures.landscape(
+                Surface(surface().xs, surface().ys, {"A": surface().loss["A"]}, {"A": surface().loss["A"]}),
+                {"EWC": TRACES["EWC"]},
+                rings={"Laplace": figures.circle(torch.zeros(2), 1.0)},
+            ),
+            ["true losses A 0.40, in A's region", "Outline: Laplace"],
+        ),
+        "a region that nothing reaches": (figures.landscape(surface(), TRACES, level=0.1), ["EWC moved", "outside A and B"]),
+        "journey": (journeys()("L2", 10, 10), ["L2, λ = 10, after 10 steps on B", "A 71 %", "1.0 off the plane"]),
+        "truth": (
+            figures.truth_meter({"there": LINE}),
+            ["there, at distance 4.0: true rise 1, whole Fisher 0.9, diagonal 0.1"],
+        ),
+        "slices": (figures.slices({"there": LINE}, level=0.5), ["to there, A from 0.20 to 1.20", "B from 2.00 to 1.00"]),
+        "mountain": (figures.surface_3d(surface(), TRACES, "A"), ["Loss on A", "EWC ends at 0.40"]),
         "sequence": (
             figures.sequence({"none": run(0.3), "EWC": run(0.7)}, 0.9),
             ["EWC 75 % (first task 70 %)"],
@@ -70,6 +124,64 @@ def test_figure(name):
     )
     bundle = picture._repr_mimebundle_()
     assert base64.b64decode(bundle["image/png"]) == picture.png and bundle["text/plain"] == picture.alt
+
+
+def test_a_journey_shows_every_run_at_every_step():
+    frames = journeys()
+    seen = {(m, s, step): frames(m, s, step) for m in ("none", "L2", "EWC") for s in (0, 10) for step in frames.steps}
+    assert frames.steps == [0, 10, 20]
+    assert len({picture.png for picture in seen.values()}) == len({picture.alt for picture in seen.values()}) == len(seen) == 18
+    assert all(picture.png.startswith(b"\x89PNG") and len(picture.png) <= 60 * 1024 for picture in seen.values())
+    again = frames("EWC", 10, 20)  # what other frames drew in between has left no mark
+    assert again.png == seen["EWC", 10, 20].png
+
+
+def test_a_frame_takes_less_than_its_figure():
+    """One picture that draws only what moves against one that draws everything, in turn."""
+    frames, ratios = journeys(), []
+    for step in (0, 10, 20):
+        start = time.perf_counter()
+        figures.landscape(surface(), TRACES).png  # noqa: B018
+        whole = time.perf_counter() - start
+        frames("EWC", 10, step)
+        ratios.append((time.perf_counter() - start - whole) / whole)
+    assert sorted(ratios)[1] < 0.5
+
+
+def test_colour_of_a_point_is_its_true_loss_and_it_is_hollow_off_the_plane():
+    figure = figures.landscape(surface(), TRACES).figure
+    ends = {line.get_label(): line for line in figure.axes[0].lines if line.get_label() in ("no penalty", "L2", "EWC")}
+    assert to_hex(ends["L2"].get_markerfacecolor()) == "#ffffff"
+    faces = {name: to_hex(ends[name].get_markerfacecolor()) for name in ("no penalty", "EWC")}
+    top = to_hex(figures.TRUE_LOSS(1.0))
+    assert faces["no penalty"] == top and faces["EWC"] not in (top, "#ffffff")
+    assert figure.axes[0].get_aspect() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: figures.landscape(surface(), {}), "traces must hold at least one"),
+        (lambda: figures.landscape(surface(), {"ewc": TRACES["EWC"]}), "methods of traces must be of none, L2, .*, got 'ewc'"),
+        (lambda: figures.landscape(surface(), TRACES, level=0.0), "level must be"),
+        (lambda: figures.landscape(surface(), {"EWC": replace(TRACES["EWC"], loss={"A": T})}), "EWC.* must have watched A, B"),
+        (lambda: figures.Journeys(surface(), {}), "traces must hold at least one"),
+        (
+            lambda: figures.Journeys(surface(), {("L2", 0): TRACES["L2"], ("EWC", 0): replace(TRACES["EWC"], steps=[0, 1, 2])}),
+            r"traces must have the same steps, got \[0, 10, 20\] and \[0, 1, 2\]",
+        ),
+        (lambda: journeys()("L2", 3, 10), r"no path of L2 with strength 3; there are .*10"),
+        (lambda: journeys()("L2", 10, 11), r"step must be one of \[0, 10, 20\], got 11"),
+        (lambda: figures.truth_meter({}), "lines must hold at least one"),
+        (lambda: figures.truth_meter({"there": LINE}, "B"), "name must be one of 'A', got 'B'"),
+        (lambda: figures.slices({}), "lines must hold at least one"),
+        (lambda: figures.surface_3d(surface(), TRACES, "A", top=-1.0), "top must be"),
+        (lambda: figures.surface_3d(surface(), TRACES, "C"), "name must be one of 'A', 'B', got 'C'"),
+    ],
+)
+def test_bad_input_gets_one_clear_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 def test_same_drawing_same_bytes():

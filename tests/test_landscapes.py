@@ -158,6 +158,65 @@ def test_pca_finds_the_directions_of_most_variance_and_passes_through_the_end():
 # --- surfaces
 
 
+def history(*steps: dict[str, Tensor]) -> cl.History:
+    watched = {"A": [cl.Evaluation(1.0 + i, 0.9 - i / 10) for i in range(len(steps))]}
+    return cl.History(steps=[10 * i for i in range(len(steps))], watched=watched, weights=list(steps))
+
+
+def test_a_trace_is_the_projection_of_each_step_with_what_was_measured_there():
+    path = [weights(tiny(seed)) for seed in (0, 1, 7, 8)]
+    trace = landscapes.trace(THROUGH, history(*path))
+    for i, point in enumerate(path):
+        assert (trace.x[i], trace.y[i], trace.residual[i]) == pytest.approx(THROUGH.project(point), abs=1e-9)
+    assert trace.steps == [0, 10, 20, 30]
+    assert trace.loss["A"].tolist() == [1.0, 2.0, 3.0, 4.0] and trace.accuracy["A"].tolist() == pytest.approx(
+        [0.9, 0.8, 0.7, 0.6]
+    )
+
+
+def test_training_gives_a_trace_that_starts_at_the_plane_s_origin():
+    model, data = tiny(), task()
+    start = weights(model)
+    run = cl.train(model, data, epochs=2, batch_size=4, every=2, watch={"A": data}, keep_weights=True)
+    trace = landscapes.trace(plane_through(start, model), run)
+    assert (trace.x[0], trace.y[0], trace.residual[0]) == pytest.approx((0, 0, 0), abs=1e-6)
+    assert trace.residual[-1] == pytest.approx(0, abs=1e-6) and trace.x[-1] > 0
+    assert trace.loss["A"][-1] == cl.evaluate(model, data).loss
+
+
+@pytest.mark.parametrize("n", [2, 11, 40])
+def test_a_grid_holds_all_traces_in_square_cells(n):
+    traces = [landscapes.trace(THROUGH, history(*SOLUTIONS)), landscapes.trace(THROUGH, history(weights(tiny(9))))]
+    xs, ys = landscapes.grid_around(traces, n=n)
+    assert max(len(xs), len(ys)) == n
+    steps = torch.cat([xs.diff(), ys.diff()])
+    torch.testing.assert_close(steps, steps[:1].expand(len(steps)))
+    for axis, values in ((xs, [t.x for t in traces]), (ys, [t.y for t in traces])):
+        if n > 2:  # two points are the corners of one cell
+            assert axis[0] <= torch.cat(values).min() and axis[-1] >= torch.cat(values).max()
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (lambda: landscapes.trace(THROUGH, cl.History(steps=[0])), ValueError, "history must hold weights.*keep_weights=True"),
+        (
+            lambda: landscapes.trace(THROUGH, history(weights(tiny(hidden=6)))),
+            ValueError,
+            "history must be of the same architecture",
+        ),
+        (lambda: landscapes.trace(THROUGH, history(with_nan(SOLUTIONS[0]))), ValueError, "history must hold finite weights"),
+        (lambda: landscapes.grid_around([]), ValueError, "traces must hold at least one"),
+        (lambda: landscapes.grid_around([landscapes.trace(THROUGH, history(SOLUTIONS[0]))]), ValueError, "traces must move"),
+        (lambda: landscapes.grid_around([], n=0), ValueError, "n must be at least 2, got 0"),
+        (lambda: landscapes.grid_around([], margin=-1), ValueError, "margin must be"),
+    ],
+)
+def test_paths_that_cannot_be_drawn_are_refused(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+
+
 class Own(nn.Module):
     """A module of one's own around a network, with a first layer that is not its first child."""
 

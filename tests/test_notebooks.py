@@ -4,6 +4,7 @@ A rule takes a notebook and returns what is wrong with it. A test below spoils a
 """
 
 import base64
+import io
 import json
 import re
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import nbconvert
 import nbformat
 import pytest
 import refresh
+from PIL import Image
 
 NOTEBOOKS = {path.relative_to(refresh.ROOT).as_posix(): path for path in refresh.notebooks()}
+LESSONS = [path for path in NOTEBOOKS.values() if path.parent.name == "notebooks"]
 IMAGE, TEXT = "image/png", "text/plain"
 
 
@@ -144,9 +148,9 @@ RULES: list[Rule] = [
 ]  # fmt: skip
 
 
-def test_the_four_lessons_are_there() -> None:
+def test_the_lessons_are_there() -> None:
     lessons = [path.stem[:3] for path in NOTEBOOKS.values() if path.parent.name == "notebooks"]
-    assert {"01_", "02_", "03_", "04_"} <= set(lessons) and len(set(lessons)) == len(lessons)
+    assert {"01_", "02_", "03_", "04_", "05_"} <= set(lessons) and len(set(lessons)) == len(lessons)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS.keys())
@@ -254,6 +258,23 @@ def test_each_rule_can_fail(rule: Rule, spoil: Callable[[dict[str, Any]], None])
 
 def test_each_rule_is_tried() -> None:
     assert {rule for rule, _ in SPOILED} == set(RULES)
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_explorers_are_pictures_in_the_file_and_in_its_html(path: Path) -> None:
+    """Where no kernel runs: the raw notebook (as GitHub shows it) and nbconvert's page."""
+    cells = [cell for cell in Notebook(path.read_text(encoding="utf-8"), True).code if "cl.widgets.Explorer(" in source(cell)]
+    html = nbconvert.HTMLExporter().from_filename(str(path))[0]
+    assert cells
+    for cell in cells:
+        (output,) = cell["outputs"]
+        picture = "".join(output["data"][IMAGE])
+        image = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB")
+        assert image.width > 300 and image.height > 200
+        assert max(count for count, _ in image.getcolors(image.width * image.height)) < 0.95 * image.width * image.height
+        assert "Interactive when run; controls:" in "".join(output["data"][TEXT])
+        assert picture.strip() in html
+    assert "Loading widget" not in html
 
 
 def test_readme_pictures_are_outputs_of_the_lessons():

@@ -31,6 +31,23 @@ def test_starts_where_asked_and_shows_a_still_picture():
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
 
 
+def test_the_play_button_and_its_slider_move_together():
+    explorer = cl.widgets.Explorer(draw, {"λ": [0, 0.1, 1]}, start={"λ": 0.1}, play="λ")
+    play, slider = explorer.children[0].children
+    assert play.value == slider.index == 1
+    play.value = 2
+    assert slider.index == 2 and explorer.picture.alt == "L2 at 1"
+    slider.value = 0
+    assert play.value == 0
+
+
+def test_moving_a_control_draws_nothing(monkeypatch):
+    explorer = cl.widgets.Explorer(draw, {"λ": [0, 0.1, 1]})
+    monkeypatch.setattr(cl.figures, "_png", lambda canvas: pytest.fail("drawn while a learner waits"))
+    explorer.controls["λ"].value = 2
+    assert explorer.picture.png.startswith(b"\x89PNG")
+
+
 def test_pictures_are_drawn_once():
     calls = []
 
