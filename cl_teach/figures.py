@@ -523,8 +523,11 @@ def _draw_regions(axis: Axes, surface: Surface, level: float) -> None:
         lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.1}
         shown = [v for v in _levels(level) if values.min() < v < values.max()]
         if shown:
-            axis.clabel(axis.contour(xs, ys, values, levels=shown, **lines), shown[1:] or None, fmt="%g", fontsize=10)
-        axis.fill([], [], color=GREY if style is TASK_A else CREAM, ec=style["color"], label=f"{name}: loss below {level:g}")
+            drawn = axis.contour(xs, ys, values, levels=shown, **lines)
+            axis.clabel(drawn, [v for v in shown if v > level], fmt=f"{name} = %g", fontsize=10)
+        axis.fill([], [], fc=GREY if style is TASK_A else CREAM, ec=style["color"], label=f"{name}: loss below {level:g}")
+    if len(losses) > 1:
+        axis.fill([], [], fc=BOTH, ec="#8F7A3A", hatch="///", label="both")
     axis.set(aspect="equal", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
     axis.set(xlabel="distance between weights", ylabel="distance between weights")
 
@@ -588,27 +591,30 @@ def landscape(
     figure, (axis,) = canvas(width=6.8, height=1.7 + 5.0 * float(np.ptp(_array(surface.ys)) / np.ptp(_array(surface.xs))))
     _draw_regions(axis, surface, level)
     losses = torch.cat([trace.loss[names[0]] for trace in traces.values()])
-    norm = Normalize(float(losses.min()), float(losses.max()))
+    norm = Normalize(float(losses.min()), max(float(losses.max()), 2 * level))  # so that small differences look small
     words = []
-    for method, trace in traces.items():
+    for k, (method, trace) in enumerate(traces.items()):
         style, hollow, x, y = METHODS[method], _hollow(trace), _array(trace.x), _array(trace.y)
         shades = TRUE_LOSS(norm(_array(trace.loss[names[0]])))
-        axis.plot(x, y, color=style["color"], lw=1.6, ls=style["linestyle"], zorder=4)
+        width = max(1.6, 4.2 - 1.3 * k)  # the first lies below the others and shows beside them where ways are the same
+        axis.plot(x, y, color=style["color"], lw=width, ls=style["linestyle"], zorder=4)
         faces = np.where(hollow[:, None], 1.0, shades)
-        axis.scatter(x[:-1], y[:-1], s=26, c=faces[:-1], edgecolors=shades[:-1], linewidths=1.5, zorder=5)
+        dots: dict[str, Any] = {"c": faces[1:-1], "edgecolors": shades[1:-1], "linewidths": 1.5}
+        axis.scatter(x[1:-1], y[1:-1], s=32, marker=style["marker"], zorder=5, **dots)
         end: dict[str, Any] = {"marker": style["marker"], "zorder": 7, "ls": "none", "mec": style["color"], "mew": 2.6}
         axis.plot(x[-1], y[-1], ms=13, mfc=faces[-1], label=style["label"], **end)
         away = float(trace.residual[-1])
         note = f"{style['label']}\n({away:.1f} off the plane)" if hollow[-1] else str(style["label"])
-        above = y[-1] >= max(float(other.y[-1]) for other in traces.values())  # so that words keep out of each other's way
-        place: dict[str, Any] = {"xytext": (0, 12 if above else -12), "textcoords": "offset points", "zorder": 8}
-        place |= {"ha": "center", "va": "bottom" if above else "top"}
-        axis.annotate(note, (x[-1], y[-1]), color=style["color"], path_effects=_halo(), **place)
+        place = _free_place(surface, (x[-1], y[-1]), note, traces.values())
+        axis.annotate(
+            note, (x[-1], y[-1]), color=style["color"], path_effects=_halo(), textcoords="offset points", zorder=8, **place
+        )
         moved = float(((trace.x[-1] - trace.x[0]) ** 2 + (trace.y[-1] - trace.y[0]) ** 2 + trace.residual[-1] ** 2).sqrt())
         off = f", {away:.1f} of it off the plane" if hollow[-1] else ""
         values = ", ".join(f"{name} {float(trace.loss[name][-1]):.2f}" for name in names)
         words.append(f"{style['label']} moved {moved:.1f}{off}, true losses {values}, {_where(trace, names, level)}")
-    _mark_start(axis, next(iter(traces.values())))
+    first = next(iter(traces.values()))
+    _mark_start(axis, first, TRUE_LOSS(norm(float(first.loss[names[0]][0]))))
     for (name, ring), line in zip((rings or {}).items(), ("-", ":", "--"), strict=False):
         axis.plot(*_array(ring.T), color="#7A1FA2", lw=2, ls=line, label=name, zorder=3)
     axis.set_title(title, fontsize=11)
@@ -619,9 +625,26 @@ def landscape(
     return Picture(figure, f"{title + ': ' if title else ''}{seen}. {'; '.join(words)}.{extra}")
 
 
-def _mark_start(axis: Axes, trace: Trace) -> None:
+def _free_place(surface: Surface, point: tuple[float, float], words: str, traces: Iterable[Trace]) -> dict[str, Any]:
+    """Above, below, left or right of ``point``: where words cover least of the paths and stay on the map."""
+    left, right, low, high = (float(v) for v in (surface.xs[0], surface.xs[-1], surface.ys[0], surface.ys[-1]))
+    unit = (right - left) / 500  # about one dot
+    half = 3.4 * unit * max(map(len, words.split("\n"))), 9.0 * unit * (1 + words.count("\n"))
+    xs, ys = (np.concatenate([_array(v) for v in values]) for values in zip(*((t.x, t.y) for t in traces), strict=True))
+    best, fewest = {}, np.inf
+    for dx, dy in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        x, y = point[0] + dx * (half[0] + 14 * unit), point[1] + dy * (half[1] + 14 * unit)
+        covered = float(((abs(xs - x) < half[0]) & (abs(ys - y) < half[1])).sum())
+        covered += 100 * (x - half[0] < left or x + half[0] > right or y - half[1] < low or y + half[1] > high)
+        if covered < fewest:
+            ha, va = ("left", "center", "right")[1 - dx], ("bottom", "center", "top")[1 - dy]
+            best, fewest = {"xytext": (13 * dx, 12 * dy), "ha": ha, "va": va}, covered
+    return best
+
+
+def _mark_start(axis: Axes, trace: Trace, color: Any = "black") -> None:
     x, y = float(trace.x[0]), float(trace.y[0])
-    axis.plot(x, y, "o", ms=9, color="white", mec="black", mew=1.6, zorder=6)
+    axis.plot(x, y, "o", ms=10, color=color, mec="black", mew=1.6, zorder=6)
     place: dict[str, Any] = {"xytext": (-9, -9), "textcoords": "offset points", "ha": "right", "zorder": 8}
     axis.annotate(r"$\theta_A$", (x, y), fontsize=13, path_effects=_halo(), **place)
 
@@ -794,9 +817,14 @@ def surface_3d(
     for method, trace in traces.items():
         style, true = METHODS[method], np.minimum(_array(trace.loss[name]), top)
         solid.plot(_array(trace.x), _array(trace.y), true, color=style["color"], lw=2, ls=style["linestyle"], zorder=5)
-        end = ([float(trace.x[-1])], [float(trace.y[-1])], [true[-1]])
-        solid.plot(*end, style["marker"], ms=10, color=style["color"], mec="white", label=style["label"], zorder=6)
-        words.append(f"{style['label']} ends at {float(trace.loss[name][-1]):.2f}")
+        end, off = ([float(trace.x[-1])], [float(trace.y[-1])], [true[-1]]), _hollow(trace)[-1]
+        label = f"{style['label']}{' (off the plane)' if off else ''}"
+        fill = {"mfc": "white", "mec": style["color"], "mew": 2} if off else {"mfc": style["color"], "mec": "white"}
+        solid.plot(*end, style["marker"], ms=10, ls="none", label=label, zorder=6, **fill)
+        words.append(f"{label} ends at {float(trace.loss[name][-1]):.2f}")
+    first = next(iter(traces.values()))
+    start = ([float(first.x[0])], [float(first.y[0])], [min(float(first.loss[name][0]), top)])
+    solid.plot(*start, "o", ms=8, color="black", ls="none", label=r"$\theta_A$", zorder=6)
     solid.view_init(*view)
     solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {name}")
     solid.set_aspect("equalxy")

@@ -164,11 +164,11 @@ _EXERCISES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "5.1": (
         "write project(point, origin, u, v): the coordinates x and y in the plane, and the residual.",
         _knows_projection,
-        "x and y are inner products of point - origin with u and v; the residual is the length of what is then left",
+        "x and y are inner products of point - origin with u and v; the residual is a number, the length of what is then left",
     ),
     "5.2": (
-        "how far is the end of EWC off the plane through theta_A, no penalty and L2?",
-        lambda answer: 4.5 <= float(answer) <= 7.5,
-        "plane_through(...).project(...) gives x, y and the residual; the residual is asked for",
+        "how far is the end without a penalty off the plane through theta_A and the ends of L2 and EWC?",
+        lambda answer: abs(float(getattr(answer, "residual", answer)) - 4.284) < 0.02,
+        "cl.landscapes.plane_through(a, b, c).project(weights) gives x, y and the residual, which is asked for",
     ),
 }
