@@ -22,6 +22,8 @@ def real_number(name: str, value: object, at_least: float, below: float = math.i
     """``value`` as a finite float in [at_least, below), or a clear error. Tensors of one element count as numbers."""
     try:
         number = float(value)  # type: ignore[arg-type]
+    except OverflowError:  # a whole number beyond all floats
+        number = math.inf
     except (TypeError, ValueError, RuntimeError):
         number = math.nan
         if not isinstance(value, float):

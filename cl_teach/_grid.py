@@ -50,6 +50,18 @@ def holding(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
             parameters[name].data = value
 
 
+@contextmanager
+def same_buffers(model: nn.Module) -> Iterator[None]:
+    """What ``model`` remembers beside its parameters, such as a counter of forward passes, is afterwards as it was."""
+    own = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in own:
+                buffer.copy_(value)
+
+
 @torch.no_grad()
 def table(
     model: nn.Module, affine: Affine, data: Split, classes: Sequence[int] | None, xs: Tensor, ys: Tensor, progress: bool

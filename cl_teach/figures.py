@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
+from itertools import chain, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -271,9 +273,18 @@ def circle(centre: Tensor, radius: float) -> Tensor:
 
 
 def ellipse(centre: Tensor, precision: Tensor, level: float) -> Tensor:
-    """101 points w (101, 2) with (w - centre)^T precision (w - centre) = level; ``precision`` is (2, 2), positive definite."""
+    """101 points w (101, 2) with (w - centre)^T precision (w - centre) = level; ``precision`` is (2, 2), positive definite.
+
+    Raises:
+        ValueError: it is not, so that these points are no closed curve; or ``level`` is negative.
+    """
     angle = torch.linspace(0, 2 * torch.pi, 101).to(centre)
-    values, vectors = torch.linalg.eigh(precision)
+    values, vectors = torch.linalg.eigh(precision.nan_to_num(nan=-1.0))
+    if not float(values[0]) > 0 or not level >= 0:
+        found = [round(v, 6) for v in values.tolist()]
+        raise ValueError(
+            f"precision must be positive definite and level not negative, got eigenvalues {found} and level {level}"
+        )
     unit = torch.stack([angle.cos(), angle.sin()])  # (2, 101)
     points: Tensor = centre + (vectors @ ((level / values).sqrt()[:, None] * unit)).T
     return points
@@ -356,7 +367,7 @@ def strength_frame(
 
 def strength_label(strength: float) -> str:
     """A strength as a short label: 0, 0.03, 100, 10⁴."""
-    if strength >= 1e4 and abs(np.log10(strength) - round(np.log10(strength))) < 1e-9:
+    if 1e4 <= strength < np.inf and abs(np.log10(strength) - round(np.log10(strength))) < 1e-9:
         return "10" + str(round(np.log10(strength))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{strength:g}"
 
@@ -524,8 +535,10 @@ def _draw_regions(axis: Axes, surface: Surface, level: float) -> None:
         shown = [v for v in _levels(level) if values.min() < v < values.max()]
         if shown:
             drawn = axis.contour(xs, ys, values, levels=shown, **lines)
-            axis.clabel(drawn, [v for v in shown if v > level], fmt=f"{name} = %g", fontsize=10)
-        axis.fill([], [], fc=GREY if style is TASK_A else CREAM, ec=style["color"], label=f"{name}: loss below {level:g}")
+            axis.clabel(drawn, [v for v in shown if v > level], fmt=lambda v, name=name: f"{_plain(name)} = {v:g}", fontsize=10)
+        axis.fill(
+            [], [], fc=GREY if style is TASK_A else CREAM, ec=style["color"], label=f"{_plain(name)}: loss below {level:g}"
+        )
     if len(losses) > 1:
         axis.fill([], [], fc=BOTH, ec="#8F7A3A", hatch="///", label="both")
     axis.set(aspect="equal", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
@@ -535,6 +548,8 @@ def _draw_regions(axis: Axes, surface: Surface, level: float) -> None:
 def _names(surface: Surface, traces: Iterable[tuple[str, Trace]], level: float) -> list[str]:
     """The one or two tasks of the surface, after checking that every trace belongs to it."""
     _checks.real_number("level", level, at_least=1e-6)
+    if min(len(surface.xs), len(surface.ys)) < 2:
+        raise ValueError(f"surface must have two points or more along each axis, got {len(surface.xs)} and {len(surface.ys)}")
     names, found = list(surface.loss)[:2], list(traces)
     if not found:
         raise ValueError("traces must hold at least one path, got none")
@@ -551,6 +566,15 @@ def _hollow(trace: Trace) -> Any:
     """Which points of a trace lie so far off the plane that what is drawn under them says little, (n,) bool."""
     gone = ((trace.x - trace.x[0]) ** 2 + (trace.y - trace.y[0]) ** 2 + trace.residual**2).sqrt()
     return _array(trace.residual > OFF_PLANE * gone.clamp(min=1e-12)) & _array(gone > 0)
+
+
+def _far(distance: float) -> str:
+    return f"{distance:.1f}" if 1 <= distance < 1000 else f"{distance:.2g}"
+
+
+def _plain(name: str) -> str:
+    """A name of the user's as it stands: not as a formula, and short enough for a legend."""
+    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
 
 
 def _halo(width: float = 3.0) -> list[Any]:
@@ -588,14 +612,18 @@ def landscape(
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), figure 1, which is a sketch.
     """
     names = _names(surface, traces.items(), level)
-    figure, (axis,) = canvas(width=6.8, height=1.7 + 5.0 * float(np.ptp(_array(surface.ys)) / np.ptp(_array(surface.xs))))
+    figure, (axis,) = canvas(
+        width=6.8, height=1.7 + min(7.0, 5.0 * float(np.ptp(_array(surface.ys)) / np.ptp(_array(surface.xs))))
+    )
     _draw_regions(axis, surface, level)
     losses = torch.cat([trace.loss[names[0]] for trace in traces.values()])
-    norm = Normalize(float(losses.min()), max(float(losses.max()), 2 * level))  # so that small differences look small
+    losses = losses[losses.isfinite()]  # a path may have diverged
+    low, high = (float(losses.min()), float(losses.max())) if len(losses) else (0.0, 0.0)
+    norm = Normalize(low, max(high, 2 * level))  # so that small differences look small
     words = []
     for k, (method, trace) in enumerate(traces.items()):
         style, hollow, x, y = METHODS[method], _hollow(trace), _array(trace.x), _array(trace.y)
-        shades = TRUE_LOSS(norm(_array(trace.loss[names[0]])))
+        shades = TRUE_LOSS(norm(np.nan_to_num(_array(trace.loss[names[0]]), nan=np.inf, posinf=np.finfo(float).max)))
         width = max(1.6, 4.2 - 1.3 * k)  # the first lies below the others and shows beside them where ways are the same
         axis.plot(x, y, color=style["color"], lw=width, ls=style["linestyle"], zorder=4)
         faces = np.where(hollow[:, None], 1.0, shades)
@@ -604,22 +632,27 @@ def landscape(
         end: dict[str, Any] = {"marker": style["marker"], "zorder": 7, "ls": "none", "mec": style["color"], "mew": 2.6}
         axis.plot(x[-1], y[-1], ms=13, mfc=faces[-1], label=style["label"], **end)
         away = float(trace.residual[-1])
-        note = f"{style['label']}\n({away:.1f} off the plane)" if hollow[-1] else str(style["label"])
+        note = f"{style['label']}\n({_far(away)} off the plane)" if hollow[-1] else str(style["label"])
         place = _free_place(surface, (x[-1], y[-1]), note, traces.values())
         axis.annotate(
             note, (x[-1], y[-1]), color=style["color"], path_effects=_halo(), textcoords="offset points", zorder=8, **place
         )
         moved = float(((trace.x[-1] - trace.x[0]) ** 2 + (trace.y[-1] - trace.y[0]) ** 2 + trace.residual[-1] ** 2).sqrt())
-        off = f", {away:.1f} of it off the plane" if hollow[-1] else ""
+        off = f", {_far(away)} of it off the plane" if hollow[-1] else ""
         values = ", ".join(f"{name} {float(trace.loss[name][-1]):.2f}" for name in names)
-        words.append(f"{style['label']} moved {moved:.1f}{off}, true losses {values}, {_where(trace, names, level)}")
+        outside = (
+            "" if surface.xs[0] <= x[-1] <= surface.xs[-1] and surface.ys[0] <= y[-1] <= surface.ys[-1] else " (not shown)"
+        )
+        words.append(f"{style['label']} moved {_far(moved)}{off}{outside}, true losses {values}, {_where(trace, names, level)}")
     first = next(iter(traces.values()))
     _mark_start(axis, first, TRUE_LOSS(norm(float(first.loss[names[0]][0]))))
-    for (name, ring), line in zip((rings or {}).items(), ("-", ":", "--"), strict=False):
+    for (name, ring), line in zip((rings or {}).items(), cycle(("-", ":", "--", "-.")), strict=False):
         axis.plot(*_array(ring.T), color="#7A1FA2", lw=2, ls=line, label=name, zorder=3)
     axis.set_title(title, fontsize=11)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    figure.colorbar(ScalarMappable(norm, TRUE_LOSS), ax=axis, shrink=0.9, label=f"true loss on {names[0]}", ticks=_ticks())
+    figure.colorbar(
+        ScalarMappable(norm, TRUE_LOSS), ax=axis, shrink=0.9, label=f"true loss on {_plain(names[0])}", ticks=_ticks()
+    )
     seen = f"Loss of {' and '.join(names)} over a plane through weight space; regions of loss below {level:g}"
     extra = "".join(f" Outline: {name}." for name in rings or {})
     return Picture(figure, f"{title + ': ' if title else ''}{seen}. {'; '.join(words)}.{extra}")
@@ -667,6 +700,8 @@ class Journeys:
         self.names = _names(surface, ((method, trace) for (method, _), trace in traces.items()), level)
         self.traces, self.level = dict(traces), level
         self.steps = next(iter(self.traces.values())).steps
+        if len(self.names) < 2:
+            raise ValueError(f"surface must hold the losses of two tasks, got {', '.join(self.names)} only")
         if other := [trace.steps for trace in self.traces.values() if trace.steps != self.steps]:
             raise ValueError(f"traces must have the same steps, got {self.steps} and {other[0]}")
         self._free = next((trace for (method, _), trace in self.traces.items() if method == "none"), None)
@@ -675,17 +710,17 @@ class Journeys:
         land, bars, plane = (figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
         _draw_regions(land, surface, level)
         _mark_start(land, next(iter(self.traces.values())))
-        land.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=10, frameon=False)
+        figure.legend(*land.get_legend_handles_labels(), loc="outside lower left", ncols=3, frameon=False)
         land.set_title(" \n ", fontsize=11)  # room for what changes
         bars.set(xlim=(0, 1), ylim=(1.6, -0.6), title="test accuracy now")
-        bars.set_yticks([0, 1], self.names)
+        bars.set_yticks([])
         bars.xaxis.set_major_formatter(lambda v, _: f"{100 * v:.0f} %")
         lasts: dict[str, dict[float, tuple[float, float]]] = {}
-        for method, strength in sorted(self.traces, key=lambda key: list(METHODS).index(key[0])):
+        for method, strength in sorted(self.traces, key=lambda key: (list(METHODS).index(key[0]), key[1])):
             trace = self.traces[method, strength]
             lasts.setdefault(method, {})[strength] = self._accuracies(trace, -1)
         _draw_frontier(plane, lasts, None, None)
-        plane.set(xlabel=f"accuracy on {self.names[0]}", ylabel=f"accuracy on {self.names[1]}", ylim=(0, 1))
+        plane.set(xlabel=f"accuracy on {_plain(self.names[0])}", ylabel=f"accuracy on {_plain(self.names[1])}", ylim=(0, 1))
         plane.set_xlim(_limits([float(trace.accuracy[self.names[0]].min()) for trace in self.traces.values()]))
         plane.set_title("and where training ends, for all λ", fontsize=10)
         self._way = land.plot([], [], lw=2.4, animated=True)[0]
@@ -713,13 +748,14 @@ class Journeys:
         self._way.set(data=(_array(trace.x[: at + 1]), _array(trace.y[: at + 1])), color=style["color"], ls=style["linestyle"])
         face = "white" if hollow else style["color"]
         self._point.set(data=([float(trace.x[at])], [float(trace.y[at])]), marker=style["marker"], mec=style["color"], mfc=face)
-        off = f"; {float(trace.residual[at]):.1f} off the plane" if hollow else ""
+        off = f"; {_far(float(trace.residual[at]))} off the plane" if hollow else ""
         ruled = f"{style['label']}, λ = {strength_label(strength)}{' does nothing' if method == 'none' else ''}"
         true = ", ".join(f"{name} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True))
-        self._note.set_text(f"{ruled}, step {step}\ntrue loss: {true}{off}")
-        for bar, number, value in zip(self._bars, self._numbers, pair, strict=True):
+        shown = ", ".join(f"{_plain(name)} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True))
+        self._note.set_text(f"{ruled}, step {step}\ntrue loss: {shown}{off}")
+        for name, bar, number, value in zip(self.names, self._bars, self._numbers, pair, strict=True):
             bar.set_width(value)
-            number.set_text(_percent(value))
+            number.set_text(f"{_plain(name)}: {_percent(value)}")
         self._spot.set(data=([pair[0]], [pair[1]]), marker=style["marker"])
         shown = ", ".join(f"{name} {_percent(value)}" for name, value in zip(self.names, pair, strict=True))
         alt = f"{ruled}, after {step} steps on {self.names[1]}: accuracy {shown}; true losses {true}, "
@@ -730,7 +766,7 @@ def _check_lines(lines: Mapping[str, Line], name: str | None) -> None:
     if not lines:
         raise ValueError("lines must hold at least one Line, as interpolate gives it, got none")
     for line in lines.values() if name is not None else ():
-        _checks.one_of("name", name, list(line.full))
+        _checks.one_of("name", name, [known for known in line.loss if known in line.full])
 
 
 def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
@@ -744,7 +780,7 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
         ValueError: no line, or one without this data.
     """
     _check_lines(lines, name)
-    figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.7)
+    figure, axes = canvas(columns=len(lines), width=max(5.0, min(3.8 * len(lines), 10.2)), height=3.7)
     words = []
     for axis, (direction, line) in zip(axes, lines.items(), strict=True):
         away, rise = _array(line.t * line.distance), line.loss[name] - line.loss[name][0]
@@ -760,7 +796,7 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
         axis.legend(loc="upper left", frameon=False)
         ends = ", ".join(f"{what} {float(values[-1]):.2g}" for what, values in curves.items())
         words.append(f"{direction}, at distance {line.distance:.1f}: {ends}")
-    axes[0].set_ylabel(f"rise of the loss on {name} (nats)")
+    axes[0].set_ylabel(f"rise of the loss on {_plain(name)} (nats)")
     return Picture(figure, f"Rise of the loss on {name} and two predictions. {'; '.join(words)}.")
 
 
@@ -776,11 +812,14 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
         ValueError: no line.
     """
     _check_lines(lines, None)
+    if level is not None:
+        _checks.real_number("level", level, at_least=0)
     figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.6, sharey=True)
     words = []
     for axis, (end, line) in zip(axes, lines.items(), strict=True):
-        for (name, losses), style in zip(line.loss.items(), (TASK_A, TASK_B), strict=False):
-            axis.plot(_array(line.t * line.distance), _array(losses), lw=2.4, label=f"loss on {name}", **style)
+        others = cycle(({"color": "#0072B2", "linestyle": ":"}, {"color": "#C8320A", "linestyle": "-."}))
+        for (name, losses), style in zip(line.loss.items(), chain((TASK_A, TASK_B), others), strict=False):
+            axis.plot(_array(line.t * line.distance), _array(losses), lw=2.4, label=f"loss on {_plain(name)}", **style)
             first, last, top = float(losses[0]), float(losses[-1]), float(losses.max())
             words.append(f"to {end}, {name} from {first:.2f} to {last:.2f}, at most {top:.2f}")
         if level is not None:
@@ -807,7 +846,8 @@ def surface_3d(
         ValueError: the surface has no such task, or traces do not belong to it.
     """
     _checks.one_of("name", name, list(surface.loss))
-    _names(surface, traces.items(), _checks.real_number("top", top, at_least=1e-6))
+    _names(replace(surface, loss={name: surface.loss[name]}, accuracy={name: surface.accuracy[name]}), traces.items(), 1.0)
+    _checks.real_number("top", top, at_least=1e-6)
     figure, (axis,) = canvas(width=6.0, height=4.8, subplot_kw={"projection": "3d", "computed_zorder": False})
     xs, ys = np.meshgrid(_array(surface.xs), _array(surface.ys))
     height = np.minimum(_array(surface.loss[name]), top)
@@ -826,7 +866,7 @@ def surface_3d(
     start = ([float(first.x[0])], [float(first.y[0])], [min(float(first.loss[name][0]), top)])
     solid.plot(*start, "o", ms=8, color="black", ls="none", label=r"$\theta_A$", zorder=6)
     solid.view_init(*view)
-    solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {name}")
+    solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {_plain(name)}")
     solid.set_aspect("equalxy")
     axis.legend(loc="upper left", frameon=False)
     return Picture(figure, f"Loss on {name} over a plane, as a surface seen from one side. {'; '.join(words)}.")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
+import secrets
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,17 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from . import _checks
-from ._grid import Affine, holding, table
+from ._grid import Affine, holding, same_buffers, table
 from ._layers import wide
 from .fisher import diagonal_fisher, restricted_fisher
 from .models import matched, typed
 from .tasks import Split, Task
 from .training import History
+
+
+class NoForwardMode(RuntimeError):
+    """The whole Fisher was asked of a model whose layers have no derivatives in forward mode; its diagonal may still be had."""
+
 
 Named = dict[str, Tensor]
 Weights = nn.Module | Mapping[str, Tensor]
@@ -197,6 +203,9 @@ def trace(plane: Plane, history: History) -> Trace:
     Raises:
         ValueError: no weights were kept, or they are of another architecture than the plane.
     """
+    _is_plane(plane)
+    if not isinstance(history, History):
+        raise TypeError(f"history must be a History, as train returns it, got {type(history).__name__}")
     if not history.weights:
         raise ValueError("history must hold weights, got none; train with keep_weights=True")
     u, v, origin = _flat(plane.first), _flat(plane.second), _flat(plane.origin)
@@ -228,13 +237,15 @@ def grid_around(traces: Iterable[Trace], n: int = 41, margin: float = 0.15) -> t
     found = list(traces)
     if not found:
         raise ValueError("traces must hold at least one Trace, got none")
+    if strange := [t for t in found if not isinstance(t, Trace)]:
+        raise TypeError(f"traces must be several Trace, such as the values of a dict, got one {type(strange[0]).__name__}")
     places = torch.stack([torch.cat([t.x for t in found]), torch.cat([t.y for t in found])])  # (2, points)
     low, high = places.min(1).values, places.max(1).values
     longest = float((high - low).max())
     if not 0 < longest < math.inf:
         raise ValueError(f"traces must move and stay finite, got an extent of {longest:g}")
     spacing = longest * (1 + 2 * margin) / (n - 1)
-    counts = (((high - low) + 2 * margin * longest) / spacing).round().int() + 1
+    counts = (((high - low) + 2 * margin * longest) / spacing - 1e-9).ceil().int().clamp(min=1) + 1
     xs, ys = (
         c + spacing * (torch.arange(k, dtype=torch.float64) - (k - 1) / 2)
         for c, k in zip((low + high) / 2, counts.tolist(), strict=True)
@@ -365,8 +376,10 @@ def loss_surface(
             not finite or not increasing; raised before any work.
     """
     affine = _affine(model, plane)
-    x, y, parts = _axis("xs", xs), _axis("ys", ys), _parts(model, data)
-    tables = {name: table(model, affine, part.ready, part.classes, x, y, progress) for name, part in parts.items()}
+    x, y = _axis("xs", xs), _axis("ys", ys)
+    with same_buffers(model):
+        parts = _parts(model, data)
+        tables = {name: table(model, affine, part.ready, part.classes, x, y, progress) for name, part in parts.items()}
     return Surface(x, y, {n: t[0] for n, t in tables.items()}, {n: t[1] for n, t in tables.items()})
 
 
@@ -380,7 +393,8 @@ class Line:
         loss, accuracy: name of the data -> measured, (n,) each.
         diagonal, full: name of the data -> predicted rise of the loss, t^2 / 2 (b - a)^T F (b - a), (n,) each, with F the
             diagonal or the whole of the Fisher information at ``a`` on the same samples. They know curvature and no slope:
-            predictions only where ``a`` is near a minimum of that data's loss.
+            predictions only where ``a`` is near a minimum of that data's loss. If the model has no derivatives in forward mode,
+            ``full`` is NaN, with a RuntimeWarning.
     """
 
     t: Tensor
@@ -408,10 +422,16 @@ def interpolate(model: nn.Module, a: Weights, b: Weights, data: Data, n: int = 2
     line = Line(t, float(_flat(step).norm()), {}, {}, {}, {})
     for name, part in parts.items():
         affine = _like(parameters, start, step, still)
-        loss, accuracy = table(model, affine, part.ready, part.classes, t, torch.zeros(1), progress=False)
+        with same_buffers(model):
+            loss, accuracy = table(model, affine, part.ready, part.classes, t, torch.zeros(1), progress=False)
         line.loss[name], line.accuracy[name] = loss[0], accuracy[0]
         for full, curve in ((False, line.diagonal), (True, line.full)):
-            curve[name] = t.square() / 2 * float(_curvature(model, start, [step], part.raw, part.classes, full))
+            try:
+                curvature = float(_curvature(model, start, [step], part.raw, part.classes, full))
+            except NoForwardMode as error:  # what was measured is worth having all the same
+                warnings.warn(f"full is NaN: {error}", RuntimeWarning, stacklevel=2)
+                curvature = math.nan
+            curve[name] = t.square() / 2 * curvature
     return line
 
 
@@ -430,6 +450,7 @@ def plane_curvature(
 
     Raises:
         TypeError, ValueError: a plane or weights of another architecture, or data that do not fit the model.
+        NoForwardMode: a RuntimeError; ``full`` with a model that has no derivatives in forward mode, such as an LSTM.
     """
     first, second = _affine(model, plane)[1:]
     where = _weights("at", plane.origin if at is None else at, _checks.trainable(model))
@@ -443,15 +464,26 @@ def _curvature(
 ) -> Tensor:
     with holding(model, {name: at[name].to(p) for name, p in _checks.trainable(model).items()}):
         if full:
-            return restricted_fisher(model, data, directions, classes=classes).double().cpu()
+            try:
+                return restricted_fisher(model, data, directions, classes=classes).double().cpu()
+            except NotImplementedError as error:  # not for running out of memory, for instance
+                reason = str(error).splitlines()[0][:120]
+                raise NoForwardMode(
+                    f"the whole Fisher needs derivatives in forward mode, which this model does not have ({reason}); "
+                    "full=False takes the diagonal"
+                ) from error
         diagonal = _flat(diagonal_fisher(model, data, classes=classes))
     u = torch.stack([_flat(d) for d in directions])  # (k, P)
     return ((u * diagonal) @ u.T).cpu()
 
 
-def _affine(model: nn.Module, plane: Plane) -> Affine:
+def _is_plane(plane: object) -> None:
     if not isinstance(plane, Plane):
         raise TypeError(f"plane must be a Plane such as plane_through(a, b, c), got {type(plane).__name__}")
+
+
+def _affine(model: nn.Module, plane: Plane) -> Affine:
+    _is_plane(plane)
     parameters = _checks.trainable(model)
     _weights("plane", plane.origin, parameters)
     return _like(parameters, plane.origin, plane.first, plane.second)
@@ -509,13 +541,13 @@ def _save(path: str | os.PathLike[str], kind: str, tensors: Mapping[str, Tensor]
     """An npz file under a name of its own and then renamed, which is atomic: no half file under the final name."""
     target = Path(path)
     arrays: dict[str, Any] = {name: t.detach().cpu().numpy() for name, t in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
+    temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             np.savez(file, kind=np.array(f"cl_teach {kind}"), **arrays)
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

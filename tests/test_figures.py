@@ -1,12 +1,13 @@
 """Every figure draws, is small, is the same twice, and its text says what it shows."""
 
 import base64
+import math
 import time
 from dataclasses import replace
 
 import pytest
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgba
 
 import cl_teach as cl
 from cl_teach import figures
@@ -158,9 +159,64 @@ def test_colour_of_a_point_is_its_true_loss_and_it_is_hollow_off_the_plane():
     assert figure.axes[0].get_aspect() == 1.0
 
 
+def test_a_path_that_diverged_leaves_the_others_their_colours():
+    lost = replace(TRACES["L2"], loss={name: torch.tensor([2.0, 1e30, math.nan]).double() for name in "AB"})
+    picture = figures.landscape(surface(), {"EWC": TRACES["EWC"], "L2": lost})
+    alone = figures.landscape(surface(), {"EWC": TRACES["EWC"]})
+    assert "true losses A nan, B nan" in picture.alt
+    for drawn in (picture, alone):  # a huge loss takes the scale, and NaN the colour of none but itself
+        (end,) = [line for line in drawn.figure.axes[0].lines if line.get_label() == "EWC"]
+        assert math.isfinite(sum(to_rgba(end.get_markerfacecolor()))) and to_hex(end.get_markerfacecolor()) != "#ffffff"
+
+
+def test_what_lies_outside_the_picture_is_said():
+    assert "EWC moved 42.4 (not shown)" in figures.landscape(surface(), {"EWC": trace((30, 30), 0, 1, 1)}).alt
+
+
+def test_names_are_shown_as_they_are():
+    name = r"$\foo$, which is quite a long name for a task"
+    both = surface()
+    renamed = Surface(
+        both.xs, both.ys, {name: both.loss["A"], "B": both.loss["B"]}, {name: both.loss["A"], "B": both.loss["B"]}
+    )
+    loss = {name: TRACES["EWC"].loss["A"], "B": TRACES["EWC"].loss["B"]}
+    path = replace(TRACES["EWC"], loss=loss, accuracy=loss)
+    assert name in figures.landscape(renamed, {"EWC": path}).alt
+    picture = figures.Journeys(renamed, {("EWC", 1): path})("EWC", 1, 20)
+    assert name in picture.alt and len(picture.png) > 2_000
+
+
+def test_every_data_set_of_a_slice_is_drawn():
+    more = replace(LINE, loss=dict.fromkeys("ABCD", LINE.loss["A"]))
+    picture = figures.slices({"there": more})
+    assert len(picture.figure.axes[0].lines) == 4 and all(f"{name} from" in picture.alt for name in "ABCD")
+
+
+def test_the_frontier_joins_strengths_in_order():
+    ends = {strength: trace((1, 3), 0, a, 0.5) for strength, a in ((100, 0.3), (1, 0.9), (10, 0.6))}
+    frames = figures.Journeys(surface(), {("EWC", strength): t for strength, t in ends.items()})
+    line = frames("EWC", 1, 20).figure.axes[2].lines[0]
+    assert list(line.get_xdata()) == sorted(1 / (1 + a) for a in (0.3, 0.6, 0.9))
+
+
+@pytest.mark.parametrize("precision", [[[1.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [0.0, -1.0]], [[math.nan, 0.0], [0.0, 1.0]]])
+def test_a_quadratic_without_an_ellipse_is_refused(precision):
+    with pytest.raises(ValueError, match="precision must be positive definite"):
+        figures.ellipse(torch.zeros(2), torch.tensor(precision), 1.0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: figures.landscape(Surface(T[:1], T, {"A": T[:, None]}, {"A": T[:, None]}), TRACES), "two points or more"),
+        (
+            lambda: figures.Journeys(
+                replace(surface(), loss={"A": surface().loss["A"]}, accuracy={"A": surface().loss["A"]}),
+                {("EWC", 1): TRACES["EWC"]},
+            ),
+            "losses of two tasks, got A only",
+        ),
+        (lambda: figures.slices({"there": LINE}, level=math.nan), "level must be"),
         (lambda: figures.landscape(surface(), {}), "traces must hold at least one"),
         (lambda: figures.landscape(surface(), {"ewc": TRACES["EWC"]}), "methods of traces must be of none, L2, .*, got 'ewc'"),
         (lambda: figures.landscape(surface(), TRACES, level=0.0), "level must be"),

@@ -8,6 +8,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,43 @@ def test_pca_finds_the_directions_of_most_variance_and_passes_through_the_end():
 # --- surfaces
 
 
+class Recurrent(nn.Module):
+    """An LSTM has no derivatives in forward mode."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.lstm, self.out = nn.LSTM(4, 3, batch_first=True), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.lstm(x[:, None])[0][:, -1])
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_without_forward_mode_the_diagonal_and_what_was_measured_remain():
+    a, b, data = Recurrent(0), Recurrent(1), task()
+    frozen = cl.Split(data.test.x, data.test.y)
+    plane = plane_through(a, b)
+    with pytest.raises(landscapes.NoForwardMode, match="full=False takes the diagonal"):
+        plane_curvature(a, plane, frozen)
+    with pytest.warns(RuntimeWarning, match="full is NaN: the whole Fisher needs derivatives in forward mode"):
+        line = interpolate(a, a, b, frozen, n=3)
+    assert line.full["data"].isnan().all() and (line.diagonal["data"][1:] > 0).all()
+    assert line.loss["data"][-1].item() == pytest.approx(cl.evaluate(b, frozen).loss, rel=1e-5)
+
+
+def test_what_a_model_counts_is_given_back():
+    class Counting(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            self.passes += 1
+            return super().forward(x)
+
+    model = nn.Sequential(Counting(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    model[0].register_buffer("passes", torch.zeros(()))
+    loss_surface(model, random_plane(model), task(), AXIS, AXIS)
+    assert model[0].passes == 0
+
+
 def history(*steps: dict[str, Tensor]) -> cl.History:
     watched = {"A": [cl.Evaluation(1.0 + i, 0.9 - i / 10) for i in range(len(steps))]}
     return cl.History(steps=[10 * i for i in range(len(steps))], watched=watched, weights=list(steps))
@@ -184,16 +222,19 @@ def test_training_gives_a_trace_that_starts_at_the_plane_s_origin():
     assert trace.loss["A"][-1] == cl.evaluate(model, data).loss
 
 
-@pytest.mark.parametrize("n", [2, 11, 40])
-def test_a_grid_holds_all_traces_in_square_cells(n):
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("margin", [0, 0.15])
+@pytest.mark.parametrize("n", [2, 3, 11, 40])
+def test_a_grid_holds_all_traces_in_square_cells(n, margin, flat):
     traces = [landscapes.trace(THROUGH, history(*SOLUTIONS)), landscapes.trace(THROUGH, history(weights(tiny(9))))]
-    xs, ys = landscapes.grid_around(traces, n=n)
-    assert max(len(xs), len(ys)) == n
+    if flat:
+        traces = [replace(trace, y=torch.zeros_like(trace.y)) for trace in traces]
+    xs, ys = landscapes.grid_around(traces, n=n, margin=margin)
+    assert max(len(xs), len(ys)) == n and min(len(xs), len(ys)) >= 2
     steps = torch.cat([xs.diff(), ys.diff()])
     torch.testing.assert_close(steps, steps[:1].expand(len(steps)))
     for axis, values in ((xs, [t.x for t in traces]), (ys, [t.y for t in traces])):
-        if n > 2:  # two points are the corners of one cell
-            assert axis[0] <= torch.cat(values).min() and axis[-1] >= torch.cat(values).max()
+        assert axis[0] <= torch.cat(values).min() + 1e-9 and axis[-1] >= torch.cat(values).max() - 1e-9
 
 
 @pytest.mark.parametrize(
@@ -206,6 +247,9 @@ def test_a_grid_holds_all_traces_in_square_cells(n):
             "history must be of the same architecture",
         ),
         (lambda: landscapes.trace(THROUGH, history(with_nan(SOLUTIONS[0]))), ValueError, "history must hold finite weights"),
+        (lambda: landscapes.trace(tiny(), history(*SOLUTIONS)), TypeError, "plane must be a Plane"),
+        (lambda: landscapes.trace(THROUGH, SOLUTIONS), TypeError, "history must be a History"),
+        (lambda: landscapes.grid_around({"EWC": 1}), TypeError, "traces must be several Trace"),
         (lambda: landscapes.grid_around([]), ValueError, "traces must hold at least one"),
         (lambda: landscapes.grid_around([landscapes.trace(THROUGH, history(SOLUTIONS[0]))]), ValueError, "traces must move"),
         (lambda: landscapes.grid_around([], n=0), ValueError, "n must be at least 2, got 0"),

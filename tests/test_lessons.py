@@ -42,6 +42,8 @@ RIGHT = {
     "3.2": 4,
     "4.1": lambda importance, theta, anchor: (importance * (theta - anchor) ** 2).sum(),
     "4.2": lambda f1, m1, f2, m2: (f1 * m1 + f2 * m2) / (f1 + f2),
+    "5.1": lambda p, o, u, v: ((p - o) @ u, (p - o) @ v, (p - o - (p - o) @ u * u - (p - o) @ v * v).norm()),
+    "5.2": cl.landscapes.Projection(8.35, 0.75, 4.284),
 }
 WRONG = {
     "1.1": lambda before, after: (before - after) / before,
@@ -52,6 +54,8 @@ WRONG = {
     "3.2": 0.25,
     "4.1": lambda importance, theta, anchor: ((theta - anchor) ** 2).sum(),
     "4.2": lambda f1, m1, f2, m2: (m1 + m2) / 2,
+    "5.1": lambda p, o, u, v: (p @ u, p @ v, (p - o).norm()),
+    "5.2": 8.35,
 }
 
 
