@@ -617,7 +617,7 @@ def landscape(
     )
     _draw_regions(axis, surface, level)
     losses = torch.cat([trace.loss[names[0]] for trace in traces.values()])
-    losses = losses[losses.isfinite()]  # a path may have diverged
+    losses = losses[losses <= float(surface.loss[names[0]].max())]  # a path that diverged must not take the whole scale
     low, high = (float(losses.min()), float(losses.max())) if len(losses) else (0.0, 0.0)
     norm = Normalize(low, max(high, 2 * level))  # so that small differences look small
     words = []
@@ -750,15 +750,15 @@ class Journeys:
         self._point.set(data=([float(trace.x[at])], [float(trace.y[at])]), marker=style["marker"], mec=style["color"], mfc=face)
         off = f"; {_far(float(trace.residual[at]))} off the plane" if hollow else ""
         ruled = f"{style['label']}, λ = {strength_label(strength)}{' does nothing' if method == 'none' else ''}"
-        true = ", ".join(f"{name} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True))
-        shown = ", ".join(f"{_plain(name)} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True))
-        self._note.set_text(f"{ruled}, step {step}\ntrue loss: {shown}{off}")
+        true = [f"{name} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True)]
+        short = [f"{_plain(name)} {loss:.2f}" for name, loss in zip(self.names, losses, strict=True)]
+        self._note.set_text(f"{ruled}, step {step}\ntrue loss: {', '.join(short)}{off}")
         for name, bar, number, value in zip(self.names, self._bars, self._numbers, pair, strict=True):
             bar.set_width(value)
             number.set_text(f"{_plain(name)}: {_percent(value)}")
         self._spot.set(data=([pair[0]], [pair[1]]), marker=style["marker"])
         shown = ", ".join(f"{name} {_percent(value)}" for name, value in zip(self.names, pair, strict=True))
-        alt = f"{ruled}, after {step} steps on {self.names[1]}: accuracy {shown}; true losses {true}, "
+        alt = f"{ruled}, after {step} steps on {self.names[1]}: accuracy {shown}; true losses {', '.join(true)}, "
         return self._stage.picture(f"{alt}{_where(trace, self.names, self.level, at)}{off}.")
 
 

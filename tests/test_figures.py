@@ -166,7 +166,8 @@ def test_a_path_that_diverged_leaves_the_others_their_colours():
     assert "true losses A nan, B nan" in picture.alt
     for drawn in (picture, alone):  # a huge loss takes the scale, and NaN the colour of none but itself
         (end,) = [line for line in drawn.figure.axes[0].lines if line.get_label() == "EWC"]
-        assert math.isfinite(sum(to_rgba(end.get_markerfacecolor()))) and to_hex(end.get_markerfacecolor()) != "#ffffff"
+        assert math.isfinite(sum(to_rgba(end.get_markerfacecolor())))
+        assert to_hex(end.get_markerfacecolor()) not in ("#ffffff", to_hex(figures.TRUE_LOSS(0.0)))
 
 
 def test_what_lies_outside_the_picture_is_said():
