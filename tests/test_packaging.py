@@ -130,3 +130,13 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     for step in ("ruff check .", "ruff format --check .", "mypy"):
         assert f"\n{step}\n" in script
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_s_code_runs_as_it_stands(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    assert len(blocks) >= 2
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        exec(block, namespace)
+    assert (tmp_path / "figure-1.png").read_bytes().startswith(b"\x89PNG")
