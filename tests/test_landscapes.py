@@ -237,6 +237,14 @@ def test_a_grid_holds_all_traces_in_square_cells(n, margin, flat):
         assert axis[0] <= torch.cat(values).min() + 1e-9 and axis[-1] >= torch.cat(values).max() - 1e-9
 
 
+@given(st.integers(2, 50), st.floats(0, 1), st.floats(1e-6, 1), st.integers(0, 1000))
+def test_no_trace_sticks_out_of_its_grid(n, margin, flatness, seed):
+    x, y = torch.rand(2, 5, generator=torch.Generator().manual_seed(seed)).double()
+    xs, ys = landscapes.grid_around([landscapes.Trace([0] * 5, x, flatness * y, x, {}, {})], n=n, margin=margin)
+    for axis, values in ((xs, x), (ys, flatness * y)):
+        assert axis[0] <= values.min() + 1e-6 and axis[-1] >= values.max() - 1e-6 and len(axis) >= 2
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
