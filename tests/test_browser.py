@@ -178,7 +178,7 @@ def walk_through(page, explorer, screenshot: Path) -> list[float]:
     if buttons:
         buttons[-1].press("Enter")  # so that the first one, too, is a move
         page.wait_for_timeout(500)
-    for button in buttons or [None]:
+    for button in (buttons if sliders else 5 * buttons) or [None]:
         if button is not None:
             moves.append(press(page, button, "Enter"))
         for slider in sliders:
