@@ -577,8 +577,8 @@ def _plain(name: str) -> str:
     return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
 
 
-def _halo(width: float = 3.0) -> list[Any]:
-    return [withStroke(linewidth=width, foreground="white")]
+def _halo() -> list[Any]:
+    return [withStroke(linewidth=3, foreground="white")]
 
 
 def _where(trace: Trace, names: Sequence[str], level: float, at: int = -1) -> str:
@@ -832,15 +832,12 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
     return Picture(figure, f"{title + ': ' if title else ''}loss on straight lines from theta_A: {'; '.join(words)}.")
 
 
-def surface_3d(
-    surface: Surface, traces: Mapping[str, Trace], name: str, top: float = 2.0, view: tuple[float, float] = (35.0, -125.0)
-) -> Picture:
+def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: float = 2.0) -> Picture:
     """One task's loss as a mountain, seen from one side, with the ways of training at their true loss.
 
     Args:
         surface, traces: as for :func:`landscape`.
         name: the task whose loss is the height, cut off at ``top`` (nats).
-        view: elevation and azimuth, in degrees.
 
     Raises:
         ValueError: the surface has no such task, or traces do not belong to it.
@@ -865,7 +862,7 @@ def surface_3d(
     first = next(iter(traces.values()))
     start = ([float(first.x[0])], [float(first.y[0])], [min(float(first.loss[name][0]), top)])
     solid.plot(*start, "o", ms=8, color="black", ls="none", label=r"$\theta_A$", zorder=6)
-    solid.view_init(*view)
+    solid.view_init(35, -125)  # elevation and azimuth in degrees: into the valley, from the side of theta_A
     solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {_plain(name)}")
     solid.set_aspect("equalxy")
     axis.legend(loc="upper left", frameon=False)

@@ -103,8 +103,11 @@ class Plane:
 
     def project(self, weights: Weights) -> Projection:
         """The nearest point of the plane, and the distance to it. Raises ValueError for weights of another architecture."""
+        return self._project("weights", weights)
+
+    def _project(self, name: str, weights: Weights) -> Projection:
         u, v = _flat(self.first), _flat(self.second)
-        gap = _flat(_weights("weights", weights, self.origin)) - _flat(self.origin)
+        gap = _flat(_weights(name, weights, self.origin)) - _flat(self.origin)
         x, y = gap @ u, gap @ v
         return Projection(float(x), float(y), float((gap - x * u - y * v).norm()))
 
@@ -201,20 +204,15 @@ def trace(plane: Plane, history: History) -> Trace:
         history: from :func:`cl_teach.train` or a sweep, with ``keep_weights=True``; ``watch=`` decides which losses it knows.
 
     Raises:
-        ValueError: no weights were kept, or they are of another architecture than the plane.
+        TypeError, ValueError: no plane or history, no weights were kept, or they are of another architecture than the plane.
     """
     _is_plane(plane)
     if not isinstance(history, History):
         raise TypeError(f"history must be a History, as train returns it, got {type(history).__name__}")
     if not history.weights:
         raise ValueError("history must hold weights, got none; train with keep_weights=True")
-    u, v, origin = _flat(plane.first), _flat(plane.second), _flat(plane.origin)
-    places = []
-    for weights in history.weights:
-        gap = _flat(_weights("history", weights, plane.origin)) - origin
-        x, y = gap @ u, gap @ v
-        places.append(torch.stack([x, y, (gap - x * u - y * v).norm()]))
-    x, y, residual = torch.stack(places).T.cpu()
+    seen = [plane._project("history", weights) for weights in history.weights]
+    x, y, residual = torch.tensor(seen, dtype=torch.float64).T
     measured = [
         {name: torch.tensor([getattr(e, what) for e in found], dtype=torch.float64) for name, found in history.watched.items()}
         for what in ("loss", "accuracy")

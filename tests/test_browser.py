@@ -20,7 +20,8 @@ import pytest
 import refresh
 from PIL import Image
 
-if os.environ.get("CL_TEACH_BROWSER") == "required":
+REQUIRED = os.environ.get("CL_TEACH_BROWSER") == "required"  # .ci/run says so: there a missing browser is a failure
+if REQUIRED:
     import playwright.sync_api as playwright
 else:
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -35,7 +36,6 @@ slider, label = ipywidgets.IntSlider(max=100), ipywidgets.Label("moved 0")
 slider.observe(lambda change: setattr(label, "value", f"moved {change.new}"), names="value")
 ipywidgets.VBox([slider, label])"""
 
-REQUIRED = os.environ.get("CL_TEACH_BROWSER") == "required"  # .ci/run says so: there a missing browser is a failure
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="no Chromium on this machine"),
