@@ -134,6 +134,11 @@ class Task:
         return cls(name, parts[0], parts[1], tuple(torch.cat([part.y for part in parts]).unique().tolist()))
 
 
+def data_and_classes(task: Task | Split, part: str) -> tuple[Split, tuple[int, ...] | None]:
+    """The ``part`` ("train" or "test") of a task and its classes; a Split stands for itself, and names no classes."""
+    return (getattr(task, part), task.classes) if isinstance(task, Task) else (task, None)
+
+
 def mnist(n_train: int | None = 10_000, n_test: int | None = 2_000) -> Task:
     """The first ``n_train`` training and ``n_test`` test digits of MNIST (None: all 60,000 and 10,000), pixels in [0, 1].
 

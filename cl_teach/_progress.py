@@ -1,0 +1,14 @@
+"""One rule for progress bars: after two seconds, if they are wanted, and gone when the work is done."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tqdm.auto import tqdm
+
+
+def bar(total: int, what: str, unit: str, show: bool, done: int = 0) -> Any:
+    """A bar over ``total`` units of which ``done`` are done, as a context manager with ``update()``."""
+    quiet = not show or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
+    return tqdm(total=total, initial=done, disable=quiet, delay=2, leave=False, desc=what, unit=unit)

@@ -1,0 +1,100 @@
+"""The weights of a model: by name, as one flat vector, and other ones in their place for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+Named = dict[str, Tensor]  # parameters by their names in named_parameters(), the frozen ones left out
+
+
+def copied(model: nn.Module) -> Named:
+    """The trainable parameters of ``model`` as they are now."""
+    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def flat(named: Mapping[str, Tensor]) -> Tensor:
+    """One after the other in a single float64 vector, (P,)."""
+    return torch.cat([t.flatten().double() for t in named.values()])
+
+
+def shaped(vector: Tensor, like: Mapping[str, Tensor]) -> Named:
+    """The other way: the pieces of ``vector``, (P,), with the names, shapes and types of ``like``."""
+    pieces = vector.split([t.numel() for t in like.values()])
+    return {name: piece.view(t.shape).to(t.dtype) for (name, t), piece in zip(like.items(), pieces, strict=True)}
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The type to add up in: half-precision numbers are added up in float32."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+
+
+def as_function(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
+    """``model`` as a function f(theta, x); weights that ``theta`` does not name stay as they are."""
+    fixed = {name: p.detach() for name, p in model.named_parameters()}
+    # Every place in a module that holds a parameter, once. (With tie_weights=True, functional_call would visit a module that
+    # is registered twice twice, and leave the detached weights in it.)
+    names = {id(p): name for name, p in model.named_parameters()}
+    places = {
+        f"{path}.{kind}" if path else kind: names[id(p)]
+        for path, module in model.named_modules()
+        for kind, p in module.named_parameters(recurse=False, remove_duplicate=False)
+    }
+
+    def call(theta: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        values = {**fixed, **theta}
+        output: Tensor = functional_call(
+            model, {place: values[name] for place, name in places.items()}, (x,), tie_weights=False
+        )
+        return output
+
+    return call
+
+
+@contextmanager
+def holding(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """``model`` with other values in some parameters inside the block; its own tensors, not copies, afterwards."""
+    parameters = dict(model.named_parameters())
+    own = {name: parameters[name].data for name in weights}
+    try:
+        for name, value in weights.items():
+            parameters[name].data = value
+        yield
+    finally:
+        for name, value in own.items():
+            parameters[name].data = value
+
+
+@contextmanager
+def same_buffers(model: nn.Module) -> Iterator[None]:
+    """What ``model`` remembers beside its parameters, such as a counter of forward passes, is afterwards as it was."""
+    own = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in own:
+                buffer.copy_(value)
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """``model`` in eval mode (no dropout, fixed batch statistics) inside the block; every module's own mode afterwards."""
+    with own_modes(model):
+        model.eval()
+        yield
+
+
+@contextmanager
+def own_modes(model: nn.Module) -> Iterator[None]:
+    """Every module of ``model`` is afterwards in the mode (train or eval) it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
