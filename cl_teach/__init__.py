@@ -11,11 +11,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ._checks import device
-from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_sensitivity, restricted_fisher
-from .kfac import kfac
+from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
+from .fisher import diagonal_fisher
+from .history import Evaluation, History
 from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
-from .penalties import EWC, L2, MAS, SI, LatestEWC, OnlineEWC, Penalty
+from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
+from .rivals import MAS, SI, output_sensitivity
 from .sweeps import Sweep, sweep
 from .tasks import (
     Split,
@@ -30,7 +32,7 @@ from .tasks import (
     split_mnist,
     two_weight_tasks,
 )
-from .training import Evaluation, History, Run, evaluate, learn, train
+from .training import Run, evaluate, learn, train
 
 if TYPE_CHECKING:
     from . import figures, landscapes, widgets

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from tqdm.auto import tqdm
 
-from .models import eval_mode, head
+from ._weights import eval_mode
+from .models import head
 from .tasks import Split
 
 Named = dict[str, Tensor]

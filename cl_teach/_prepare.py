@@ -44,6 +44,13 @@ class Prepared:
         """(x, y) of the samples ``indices``, as the model takes them."""
         return self._fit(self.x[indices]), self.y[indices]
 
+    def shuffled(self, size: int, epochs: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """``epochs`` times all samples in batches of ``size``, each time in another order, the same on every device."""
+        order = torch.Generator().manual_seed(seed)  # on the CPU, whatever the device
+        for _ in range(epochs):
+            for batch in torch.randperm(len(self), generator=order).to(self.y.device).split(size):
+                yield self.take(batch)
+
     def _fit(self, x: Tensor) -> Tensor:
         return _fit(x, self.like)
 
@@ -139,7 +146,5 @@ def _within(y: Tensor, classes: tuple[int, ...] | None, n_outputs: int) -> Tenso
     position[list(classes)] = torch.arange(len(classes), device=y.device)
     within = position[y]
     if bool((within < 0).any()):
-        raise ValueError(
-            f"y must hold labels among classes {tuple(classes)}, got {sorted(set(y[within < 0].tolist()))}"
-        )
+        raise ValueError(f"y must hold labels among classes {tuple(classes)}, got {sorted(set(y[within < 0].tolist()))}")
     return within

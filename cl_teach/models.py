@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
-from .tasks import Split
 
 
 class TwoWeights(nn.Module):
@@ -91,76 +90,22 @@ def article_cnn(n_classes: int = 10, seed: int = 0, device: str | torch.device |
     return _seeded(build, seed, device)
 
 
-@contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """``model`` in eval mode (no dropout, fixed batch statistics) inside the block; every module's own mode afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
 def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
-    """The columns of ``logits`` (N, C) that belong to ``classes``; all of them for None."""
+    """The columns of ``logits`` (N, outputs) that belong to ``classes``, ascending; all of them for None."""
     if classes is None or len(classes) == logits.shape[1]:
         return logits
     return logits[:, list(classes)]
 
 
-def typed(model: nn.Module, x: Tensor) -> Tensor:
-    """``x`` in the floating-point type of ``model``; whole numbers, such as tokens, stay what they are."""
-    return x.to(_example(model, x).dtype) if x.is_floating_point() else x
-
-
-def _example(model: nn.Module, otherwise: Tensor) -> Tensor:
-    return next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), otherwise)
-
-
-def matched(model: nn.Module, data: Split, classes: Sequence[int] | None = None) -> Split:
-    """``data`` checked and on the device of ``model``, labels counted within ``classes``.
-
-    The type of the inputs is left alone: :func:`typed` changes it batch by batch, which costs nothing, while a second copy of
-    all the data would.
-
-    Raises:
-        ValueError: the model cannot take such inputs, gives no (N, C) logits, or has no output for one of the labels.
-    """
-    _checks.module(model)
-    if not isinstance(data, Split):
-        raise TypeError(f"data must be a cl_teach.Split such as task.train, got {type(data).__name__}; Split(x, y) makes one")
-    _checks.images_and_labels(data.x, data.y)  # again: what a tensor holds can change
-    data = data.to(_example(model, data.x).device)
-    with eval_mode(model), torch.no_grad():
-        try:
-            logits = model(typed(model, data.x[:1]))
-        except (RuntimeError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"model cannot take x of shape {tuple(data.x.shape)} and type {data.x.dtype}: {reason}") from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
-        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"model must give logits of shape (N, classes), got {got}")
-    n_outputs = logits.shape[1]
-    if classes is not None and (not len(classes) or min(classes) < 0):
-        raise ValueError(f"classes must be outputs of the model, from 0 to {n_outputs - 1}, got {tuple(classes)}")
-    top = max(classes) if classes else int(data.y.max())
-    if top >= n_outputs:
-        raise ValueError(f"y must hold labels from 0 to {n_outputs - 1}, as the model has {n_outputs} outputs; got class {top}")
-    if classes is None or list(classes) == list(range(n_outputs)):
-        return data
-    position = torch.full((n_outputs,), -1, device=data.y.device)
-    position[list(classes)] = torch.arange(len(classes), device=data.y.device)
-    y = position[data.y]
-    if bool((y < 0).any()):
-        outside = sorted(set(data.y[y < 0].tolist()))
-        raise ValueError(f"y must hold labels among classes {tuple(classes)}, got {outside}")
-    return Split(data.x, y)
+@contextmanager
+def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none."""
+    with torch.random.fork_rng([device] if torch.device(device).type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def _seeded(build: Callable[[], nn.Sequential], seed: int, device: str | torch.device | None) -> nn.Sequential:
     target = _checks.device(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_checks.seed(seed))
+    with random_state(_checks.seed(seed)):
         return build().to(target)

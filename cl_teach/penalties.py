@@ -1,8 +1,8 @@
 """What is held: quadratic penalties that pull weights back to where an earlier task left them.
 
 Every penalty here is one quadratic, sum_i P_i (theta_i - m_i)^2 + constant: P says how much each weight matters, the anchor
-m where it should stay. L2 sets P to 1, elastic weight consolidation to the Fisher information, synaptic intelligence and
-memory-aware synapses to measures of their own; nothing else changes.
+m where it should stay. L2 sets P to 1, elastic weight consolidation to the Fisher information; rivals.py has others. A new
+penalty is a subclass with an ``importance`` of its own; nothing else changes.
 
 A network may grow: parameters that a penalty has not met are free until a task is consolidated with them. Those it has met
 must all be there, with the shape they had.
@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
-from .fisher import LABELS, Data, diagonal_fisher, output_sensitivity
-from .models import eval_mode, matched, typed
-from .tasks import Split, Task
-
-Named = dict[str, Tensor]
+from ._prepare import Data, prepare
+from ._weights import Named, as_function, copied, eval_mode
+from .fisher import LABELS, diagonal_fisher
+from .tasks import Split, Task, data_and_classes
 
 
 class Penalty:
@@ -33,7 +32,10 @@ class Penalty:
         anchor: m by parameter name.
         constant: what the sum of several quadratics has at its minimum.
         n_tasks: how many tasks have been consolidated.
+        n: how many samples of a task it looks at, the first ones; None for all.
     """
+
+    n: int | None = None
 
     def __init__(self) -> None:
         self.precision: Named = {}
@@ -72,7 +74,7 @@ class Penalty:
         self._aligned(model)
         importance = self.importance(model, data, classes)
         self._kept.clear()
-        self.merge(importance, {name: p.detach().clone() for name, p in _checks.trainable(model).items()})
+        self.merge(importance, copied(model))
         self.n_tasks += 1
 
     def check(self, model: nn.Module) -> None:
@@ -203,18 +205,12 @@ class L2(Penalty):
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         held = {name: torch.ones_like(p, requires_grad=False) for name, p in _checks.trainable(model).items()}
-        classes = classes or (data.classes if isinstance(data, Task) else None)
-        split = data.train if isinstance(data, Task) else data
-        if classes is None or not isinstance(split, Split):
-            return held
-        some = matched(model, split.first(min(len(split), 256)), classes)
-        with torch.no_grad(), eval_mode(model):
-            others = [c for c in range(model(typed(model, some.x[:1])).shape[1]) if c not in classes]
-        if others:
-            elsewhere = output_sensitivity(model, Split(some.x, torch.full_like(some.y, others[0])), classes=others)
-            here = output_sensitivity(model, split.first(len(some)), classes=classes)
+        if isinstance(data, (Split, Task)):
+            found, own = data_and_classes(data, "train")
+            ready = prepare(model, found.first(min(len(found), 256)), "train", classes or own)
+            here, elsewhere = _served(model, next(ready.batches(256))[0], ready.classes)
             for name, h in held.items():
-                h[(here[name] == 0) & (elsewhere[name] > 0)] = 0.0
+                h[elsewhere[name] & ~here[name]] = 0.0
         return held
 
     def merge(self, importance: Named, weights: Named) -> None:
@@ -229,17 +225,18 @@ class EWC(Penalty):
     so fifty tasks cost what one costs, and the value is still the sum.
 
     Args:
-        labels, n, seed: how the Fisher information is computed, see :func:`cl_teach.diagonal_fisher`.
+        labels, n, seed, likeliest: how the Fisher information is computed, see :func:`cl_teach.diagonal_fisher`.
     """
 
-    def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0) -> None:
+    def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0, likeliest: int = 4) -> None:
         super().__init__()
         self.labels = _checks.one_of("labels", labels, LABELS)
         self.n = None if n is None else _checks.whole_number("n", n, at_least=1)
         self.seed = _checks.seed(seed)
+        self.likeliest = _checks.whole_number("likeliest", likeliest, at_least=1)
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
-        return diagonal_fisher(model, data, self.labels, n=self.n, classes=classes, seed=self.seed)
+        return diagonal_fisher(model, data, self.labels, n=self.n, classes=classes, seed=self.seed, likeliest=self.likeliest)
 
     def merge(self, importance: Named, weights: Named) -> None:
         for name, f in importance.items():
@@ -259,11 +256,13 @@ class OnlineEWC(EWC):
 
     Args:
         decay: gamma of Schwarz et al. 2018 (arXiv:1805.06370), section 3.2, from 0 (only the latest task counts) to 1.
-        labels, n, seed: as in :class:`EWC`.
+        labels, n, seed, likeliest: as in :class:`EWC`.
     """
 
-    def __init__(self, decay: float = 1.0, labels: str = "exact", n: int | None = None, seed: int = 0) -> None:
-        super().__init__(labels, n, seed)
+    def __init__(
+        self, decay: float = 1.0, labels: str = "exact", n: int | None = None, seed: int = 0, likeliest: int = 4
+    ) -> None:
+        super().__init__(labels, n, seed, likeliest)
         self.decay = _checks.real_number("decay", decay, at_least=0.0, below=1.0 + 1e-12)
 
     def merge(self, importance: Named, weights: Named) -> None:
@@ -277,87 +276,25 @@ class LatestEWC(OnlineEWC):
     The latest weights were already held to the earlier tasks, so earlier anchors count in them. It is OnlineEWC with decay 1.
 
     Args:
-        labels, n, seed: as in :class:`EWC`.
+        labels, n, seed, likeliest: as in :class:`EWC`.
     """
 
-    def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0) -> None:
-        super().__init__(1.0, labels, n, seed)
+    def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0, likeliest: int = 4) -> None:
+        super().__init__(1.0, labels, n, seed, likeliest)
 
 
-class SI(Penalty):
-    """Synaptic intelligence: a weight matters as much as its movements lowered the loss (Zenke et al. 2017, arXiv:1703.04200).
-
-    P adds up max(w, 0) / (D^2 + damping), with w the sum over steps of -gradient * movement (eq. 3) and D the whole movement
-    during the task (eq. 5); m is the latest weights. The data are not looked at again: the importance is gathered in training,
-    by :func:`cl_teach.train`, or in a loop of your own by one call of :meth:`observe` a step.
-
-    Args:
-        damping: xi of eq. 5, keeps weights that hardly moved from getting huge importance; in units of theta^2.
-    """
-
-    def __init__(self, damping: float = 0.1) -> None:
-        super().__init__()
-        self.damping = _checks.real_number("damping", damping, at_least=1e-12)
-        self.path: Named = {}  # w
-        self.start: Named = {}  # the weights before the task's first step
-        self.weights: Named = {}  # at the latest step, before it was made
-        self.gradient: Named = {}  # at the latest step
-
-    @torch.no_grad()
-    def observe(self, model: nn.Module) -> None:
-        """Take in the step before, now that its movement is known, and this step's gradient of the task's loss."""
-        moved = {name: p for name, p in model.named_parameters() if p.requires_grad and p.grad is not None}
-        self._finish_step(dict(model.named_parameters()))
-        for name, p in moved.items():
-            assert p.grad is not None
-            self.weights[name], self.gradient[name] = p.detach().clone(), p.grad.detach().clone()
-            self.start.setdefault(name, self.weights[name])
-            self.path.setdefault(name, torch.zeros_like(self.weights[name]))
-
-    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
-        if not self.start:
-            raise RuntimeError(
-                "SI has seen no step of this task; train with cl_teach.train(penalty=...) or call observe each step"
-            )
-        parameters = _checks.trainable(model)
-        self._finish_step(parameters)
-        found = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
-        for name, w in self.path.items():
-            if name in found:
-                moved = parameters[name].detach() - self.start[name].to(found[name])
-                found[name] = w.to(moved).clamp_min(0.0) / (moved.square() + self.damping)
-        for kept in (self.path, self.start, self.weights, self.gradient):
-            kept.clear()
-        return found
-
-    @torch.no_grad()
-    def _finish_step(self, parameters: Mapping[str, Tensor]) -> None:
-        for name, g in self.gradient.items():
-            if name in parameters:
-                p = parameters[name]
-                self.path[name] = self.path[name].to(p) - g.to(p) * (p - self.weights[name].to(p))
-        self.gradient.clear()
-
-    def _tensors(self) -> dict[str, Named]:
-        gathered = {"path": self.path, "start": self.start, "weights": self.weights, "gradient": self.gradient}
-        return {**super()._tensors(), **gathered}
-
-
-class MAS(Penalty):
-    """Memory-aware synapses: a weight matters as much as the outputs change with it (Aljundi et al. 2018, arXiv:1711.09601).
-
-    P adds up the mean over samples of | d |z|^2 / d theta |, z the logits; m is the latest weights. No labels are needed.
-
-    Args:
-        n: use only the first ``n`` samples.
-    """
-
-    def __init__(self, n: int | None = None) -> None:
-        super().__init__()
-        self.n = None if n is None else _checks.whole_number("n", n, at_least=1)
-
-    def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
-        return output_sensitivity(model, data, n=self.n, classes=classes)
+def _served(model: nn.Module, x: Tensor, classes: Sequence[int] | None) -> tuple[Named, Named]:
+    """Which weights the outputs ``classes`` depend on, and which the other outputs do, as truth values by name."""
+    theta = {name: p.detach().requires_grad_() for name, p in _checks.trainable(model).items()}
+    with eval_mode(model), torch.enable_grad():
+        z = as_function(model)(theta, x)  # (N, outputs)
+    factors = torch.rand(z.shape, generator=torch.Generator().manual_seed(0)).to(z) + 0.5  # so that nothing cancels in the sum
+    ours = torch.isin(torch.arange(z.shape[1], device=z.device), torch.tensor(classes or range(z.shape[1]), device=z.device))
+    found = []
+    for part in (ours, ~ours):
+        gradients = torch.autograd.grad(z, list(theta.values()), factors * part, retain_graph=True, materialize_grads=True)
+        found.append({name: g.to_dense() != 0 for name, g in zip(theta, gradients, strict=True)})
+    return found[0], found[1]
 
 
 def _shares(precision: list[Tensor], c: float) -> list[Tensor]:

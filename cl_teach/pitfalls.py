@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from . import _checks
+from ._weights import eval_mode
 from .fisher import diagonal_fisher
-from .models import eval_mode
 from .penalties import Penalty
 from .tasks import Split
 from .training import train

@@ -24,10 +24,13 @@ from tqdm.auto import tqdm
 
 from . import _checks
 from ._journal import Journal
-from ._stack import stackable, train_together
-from .penalties import EWC, L2, MAS, SI, LatestEWC, Named, OnlineEWC, Penalty
+from ._weights import Named
+from .fast.together import stackable, train_together
+from .history import Evaluation, History
+from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
+from .rivals import MAS, SI
 from .tasks import Split, Task
-from .training import Evaluation, History, evaluate, train
+from .training import evaluate, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
 OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "every")  # of train, the same for A and B

@@ -7,7 +7,6 @@ of Kirkpatrick et al. 2017, eq. 3.
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,47 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from tqdm.auto import tqdm
 
 from . import _checks
-from .models import eval_mode, head, matched, typed
-from .penalties import EWC, Penalty
+from ._prepare import Prepared, prepare
+from ._progress import bar
+from ._weights import own_modes
+from .history import Evaluation, History, Recorder, evaluation
+from .models import head, random_state
+from .penalties import Penalty
 from .tasks import Split, Task
 
 STEPS = ("proximal", "gradient")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Mean cross-entropy in nats, and the share of samples classified correctly, in [0, 1]."""
-
-    loss: float
-    accuracy: float
-
-
-@dataclass
-class History:
-    """What happened during training, filled as it goes on.
-
-    Attributes:
-        loss: mean cross-entropy of each batch, one number a step (without the penalty).
-        steps: after how many steps the watched data were evaluated; the first is 0, before training.
-        watched: name -> one :class:`Evaluation` for each of ``steps``.
-        weights: the trainable parameters at each of ``steps``, if ``keep_weights`` was asked for.
-        interrupted: True if Ctrl-C ended training early.
-        diverged: True if the loss stopped being finite; training ends there.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    watched: dict[str, list[Evaluation]] = field(default_factory=dict)
-    weights: list[dict[str, Tensor]] = field(default_factory=list)
-    interrupted: bool = False
-    diverged: bool = False
-
-    def accuracy(self, name: str) -> list[float]:
-        """Accuracy on the watched data ``name``, one number for each of ``steps``."""
-        return [e.accuracy for e in self.watched[name]]
 
 
 @dataclass
@@ -103,20 +72,7 @@ def evaluate(model: nn.Module, data: Split | Task, classes: Sequence[int] | None
     Raises:
         TypeError, ValueError: ``data`` does not fit the model.
     """
-    if isinstance(data, Task):
-        classes = classes or data.classes
-    return _evaluate(model, matched(model, data.test if isinstance(data, Task) else data, classes), classes)
-
-
-@torch.no_grad()
-def _evaluate(model: nn.Module, data: Split, classes: Sequence[int] | None, chunk: int = 2_000) -> Evaluation:
-    loss, correct = 0.0, 0
-    with eval_mode(model):
-        for x, y in zip(data.x.split(chunk), data.y.split(chunk), strict=True):
-            logits = head(model(typed(model, x)), classes)
-            loss += float(cross_entropy(logits, y, reduction="sum"))
-            correct += int((logits.argmax(1) == y).sum())
-    return Evaluation(loss / len(data), correct / len(data))
+    return evaluation(model, prepare(model, data, "test", classes))
 
 
 def train(
@@ -166,78 +122,77 @@ def train(
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3. The proximal step solves the penalty as in Parikh & Boyd 2014;
     dividing lr by 1 - momentum gives it the fixed point of the gradient step.
     """
-    _checks.trainable(model)
-    _checks.one_of("step", step, STEPS)
+    stepper = _stepper(model, penalty, step, optimizer, lr, momentum)
+    data = _checked(model, task, strength, epochs, batch_size, every, seed)
+    total = epochs * math.ceil(len(data) / batch_size)
+    with bar(total, "training", "step", progress) as shown:
+        recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)
+        if penalty is not None and step == "gradient":
+            _warn_if_unstable(penalty, strength, stepper)
+        with recorder, own_modes(model), random_state(seed, data.y.device):  # the last: for dropout
+            recorder.look()
+            model.train()
+            for x, y in data.shuffled(batch_size, epochs, seed):
+                loss = cross_entropy(head(model(x), data.classes), y)
+                stepper.zero_grad()
+                loss.backward()
+                if penalty is not None:
+                    penalty.observe(model)
+                    if step == "gradient":
+                        penalty.add_gradient(model, strength)  # lambda P (theta - m)
+                stepper.step()
+                if penalty is not None and step == "proximal":
+                    penalty.proximal_step(model, lr * strength / (1 - momentum))
+                if not recorder(loss):
+                    break
+    if epochs:
+        stepper.zero_grad()
+    (history,) = recorder.histories
+    if history.interrupted:
+        message = f"interrupted after {len(history.loss)} of {total} steps; the history so far is returned"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    elif history.diverged:
+        message = f"training diverged: the loss is {history.loss[-1]} after step {len(history.loss)}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return history
+
+
+def _checked(
+    model: nn.Module, task: Task | Split, strength: float, epochs: int, batch_size: int, every: int, seed: int
+) -> Prepared:
+    """The training data, and an error for what cannot work."""
     _checks.strength(strength)
     _checks.whole_number("epochs", epochs, at_least=0)
     _checks.whole_number("batch_size", batch_size, at_least=1)
     _checks.whole_number("every", every, at_least=1)
+    _checks.seed(seed)
+    data = prepare(model, task, "train")
+    smallest = len(data) % batch_size or batch_size
+    if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(data)} samples")
+    return data
+
+
+def _stepper(
+    model: nn.Module,
+    penalty: Penalty | None,
+    step: str,
+    optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None,
+    lr: float,
+    momentum: float,
+) -> torch.optim.Optimizer:
+    """The optimiser, and an error if it or the penalty cannot work on this model."""
+    held = list(_checks.trainable(model).values())
+    _checks.one_of("step", step, STEPS)
     _checks.real_number("lr", lr, at_least=0.0)
     _checks.real_number("momentum", momentum, at_least=0.0, below=1.0)
     if penalty is not None:
         if not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a cl_teach penalty such as EWC(), got {type(penalty).__name__}")
         penalty.check(model)
-    held = [p for p in model.parameters() if p.requires_grad]
-    stepper = optimizer(held) if optimizer else torch.optim.SGD(held, lr=lr, momentum=momentum)
     if optimizer and step == "proximal" and penalty is not None:
         raise ValueError("step must be 'gradient' with an optimizer of your own: the proximal step is exact for SGD only")
-    order = torch.Generator().manual_seed(_checks.seed(seed))  # on the CPU, whatever the model's device
-    split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
-    split = matched(model, split, classes)
-    smallest = len(split) % batch_size or batch_size
-    if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
-        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(split)} samples")
-    observer = _Observer(model, watch or {}, keep_weights)
-    if penalty is not None and step == "gradient":
-        _warn_if_unstable(penalty, strength, stepper)
-
-    history, losses = observer.history, []
-    modes = [(module, module.training) for module in model.modules()]
-    n_batches = math.ceil(len(split) / batch_size)
-    quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
-    try:
-        with (
-            tqdm(total=epochs * n_batches, disable=quiet, delay=2, leave=False, desc="training", unit="step") as bar,
-            torch.random.fork_rng([split.x.device] if split.x.is_cuda else []),
-        ):
-            torch.manual_seed(seed)  # for dropout; the caller's random state is given back
-            observer.look(0)
-            model.train()
-            for done in range(1, epochs * n_batches + 1):
-                if done % n_batches == 1 % n_batches:
-                    shuffled = torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size)
-                batch = shuffled[(done - 1) % n_batches]
-                loss = cross_entropy(head(model(typed(model, split.x[batch])), classes), split.y[batch])
-                stepper.zero_grad()
-                loss.backward()
-                if penalty is not None:
-                    penalty.observe(model)
-                if penalty is not None and step == "gradient":
-                    penalty.add_gradient(model, strength)
-                stepper.step()
-                if penalty is not None and step == "proximal":
-                    penalty.proximal_step(model, lr * strength / (1 - momentum))
-                losses.append(loss.detach())
-                bar.update()
-                if done % every == 0 or done == epochs * n_batches:
-                    if not math.isfinite(losses[-1].item()):
-                        history.diverged = True
-                        message = f"training diverged: the loss is {losses[-1].item()} after step {done}"
-                        warnings.warn(message, RuntimeWarning, stacklevel=2)
-                        break
-                    observer.look(done)
-    except KeyboardInterrupt:
-        history.interrupted = True
-        message = f"interrupted after {len(losses)} of {epochs * n_batches} steps; the history so far is returned"
-        warnings.warn(message, RuntimeWarning, stacklevel=2)
-    finally:
-        if epochs:
-            stepper.zero_grad()
-        history.loss = torch.stack(losses).tolist() if losses else []
-        for module, training in modes:
-            module.training = training
-    return history
+    return optimizer(held) if optimizer else torch.optim.SGD(held, lr=lr, momentum=momentum)
 
 
 def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
@@ -251,27 +206,6 @@ def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Op
             "training will probably diverge. step='proximal' is stable at any strength"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
-
-
-class _Observer:
-    """Evaluates the watched data, and keeps the weights if asked, each time it looks."""
-
-    def __init__(self, model: nn.Module, watch: Mapping[str, Split | Task], keep_weights: bool) -> None:
-        self.model, self.keep_weights = model, keep_weights
-        self.data: dict[str, tuple[Split, tuple[int, ...] | None]] = {}
-        for name, data in watch.items():
-            split, classes = (data.test, data.classes) if isinstance(data, Task) else (data, None)
-            self.data[name] = matched(model, split, classes), classes
-        self.history = History(watched={name: [] for name in watch})
-
-    def look(self, step: int) -> None:
-        results = {name: _evaluate(self.model, split, classes) for name, (split, classes) in self.data.items()}
-        if self.keep_weights:
-            weights = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
-            self.history.weights.append(weights)
-        for name, result in results.items():
-            self.history.watched[name].append(result)
-        self.history.steps.append(step)
 
 
 def learn(
@@ -304,9 +238,8 @@ def learn(
             raise TypeError(f"tasks must hold cl_teach.Task objects, got {type(task).__name__}")
         if train(model, task, penalty=penalty, strength=strength, **{**options, "epochs": 0}).interrupted:
             raise KeyboardInterrupt
-        matched(model, task.test, task.classes)
-        if isinstance(penalty, EWC):
-            task.train.first(penalty.n)
+        prepare(model, task, "test")
+        task.train.first(penalty.n if penalty is not None else None)
     unknown = torch.full((len(tasks), len(tasks)), math.nan, dtype=torch.float64)
     run = Run(accuracy=unknown, loss=unknown.clone())
     try:

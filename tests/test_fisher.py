@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
 from cl_teach import fisher
+from cl_teach.fast.per_sample import PerSample
 from cl_teach.models import head
 
 LABELS = ("exact", "true", "predicted")
@@ -57,8 +58,8 @@ def assert_same(got: dict[str, Tensor], wanted: dict[str, Tensor], rtol: float =
 def ways(model: nn.Module, x: Tensor) -> dict[str, str]:
     """Which way each parameter goes: closed, vmap or loop."""
     with torch.enable_grad():
-        columns = fisher._label_columns("true")
-        return fisher._PerSample(copy.deepcopy(model).eval(), x, None, columns, ("closed", "vmap")).way
+        work = PerSample(copy.deepcopy(model).eval(), x[[0, -1]], None, fisher.plain_squares, ("closed", "vmap"))
+        return {name: work.way.get(name, "loop") for name in work.theta}
 
 
 class Reshape(nn.Module):

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from .models import head, matched, typed
-from .penalties import Named, Penalty
-from .tasks import Split, Task
-from .training import History, _Observer
+from .._prepare import prepare
+from .._weights import Named
+from ..history import History, Recorder
+from ..models import head
+from ..penalties import Penalty
+from ..tasks import Split, Task
 
 ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity)
 
@@ -36,8 +38,7 @@ def train_together(
 ) -> list[History | None]:
     """What :func:`train` does, for K networks that start alike, one a strength; None for those that diverged."""
     k = len(models)
-    split, classes = (task.train, task.classes) if isinstance(task, Task) else (task, None)
-    split = matched(models[0], split, classes)
+    data = prepare(models[0], task, "train")
     stack = {name: p.detach().repeat(k, *[1] * p.ndim) for name, p in models[0].named_parameters()}  # (K, ...)
     for i, model in enumerate(models):
         for name, p in model.named_parameters():
@@ -48,32 +49,22 @@ def train_together(
         cp = (c.to(stack[name]).view(k, *[1] * precision.ndim) * precision.to(stack[name])).clamp_max_(1e30)
         pull[name] = stack[name], penalty.anchor[name].to(stack[name]), cp.div_(cp + 1.0)
     stepper = torch.optim.SGD([t.requires_grad_() for t in stack.values()], lr=lr, momentum=momentum)
-    observers = [_Observer(model, watch, keep_weights) for model in models]
-    order, losses, total = torch.Generator().manual_seed(seed), [], epochs * math.ceil(len(split) / batch_size)
-    for observer in observers:
-        observer.look(0)
-    for _ in range(epochs):
-        for batch in torch.randperm(len(split), generator=order).to(split.y.device).split(batch_size):
-            logits = head(_forward(models[0], stack, typed(models[0], split.x[batch])).flatten(0, 1), classes)  # (K N, C)
-            y = split.y[batch].repeat(k)
-            loss = cross_entropy(logits, y, reduction="none").view(k, -1).mean(1)  # (K,)
+    total = epochs * math.ceil(len(data) / batch_size)
+    with Recorder(models, watch, keep_weights, every, total, tick or (lambda n: None)) as recorder:
+        recorder.look()
+        for x, y in data.shuffled(batch_size, epochs, seed):
+            logits = head(_forward(models[0], stack, x).flatten(0, 1), data.classes)  # (K N, C)
+            loss = cross_entropy(logits, y.repeat(k), reduction="none").view(k, -1).mean(1)  # (K,)
             stepper.zero_grad()
             loss.sum().backward()
             stepper.step()
             with torch.no_grad():
                 for theta, anchor, by in pull.values():
                     theta.lerp_(anchor, by)
-            losses.append(loss.detach())
-            if tick:
-                tick(k)
-            if len(losses) % every == 0 or len(losses) == total:
-                for observer in observers:
-                    observer.look(len(losses))
-    curves = torch.stack(losses, 1).tolist() if losses else [[]] * k
-    for observer, curve in zip(observers, curves, strict=True):
-        observer.history.loss = curve
-    looked = observers[0].history.steps[1:]
-    return [o.history if all(math.isfinite(o.history.loss[s - 1]) for s in looked) else None for o in observers]
+            recorder(loss)
+    if recorder.histories[0].interrupted:
+        raise KeyboardInterrupt
+    return [None if history.diverged else history for history in recorder.histories]
 
 
 def stackable(model: nn.Module, penalty: Penalty) -> bool:

@@ -1,0 +1,157 @@
+"""Sums of squared per-sample gradients from the recorded calls of layers, a few columns at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from .._weights import Named, wide
+from .columns import Columns
+from .layers import Call, Moment, Use
+
+_CACHE = 2**18  # numbers that stay near the processor: a piece of work has about this size
+STORED = 2**23  # numbers kept at once for layers with many positions: 32 MB in float32
+
+
+def closed_sums(
+    uses: Mapping[str, list[Use]],
+    calls: list[Call],
+    output: Tensor,
+    classes: Sequence[int] | None,
+    columns: Columns,
+    moment: Moment,
+) -> Named:
+    """Sums over samples and columns of ``moment`` of per-sample gradients.
+
+    Args:
+        uses: name -> the layers that hold this parameter.
+        calls: the calls of these layers on a batch of N samples, in any order.
+        output: of the model, (N, outputs), computed from the calls' outputs.
+        classes: its outputs that are the logits, None for all.
+        columns: what is sent back from the logits.
+
+    Returns:
+        name -> tensor of the parameter's shape. A name is missing if the first dimension of a call is not the samples'.
+    """
+    n = len(output)
+    mine = {name: [i for i, call in enumerate(calls) for use in found if use.layer is call.layer]
+            for name, found in uses.items()}  # fmt: skip
+    mine = {name: numbers for name, numbers in mine.items() if all(calls[i].by_sample(n) for i in numbers)}
+    alone = _alone(mine, calls, n)
+    many = sorted({i for numbers in mine.values() for i in numbers if i not in alone})
+    dtype, device = wide(output.dtype), output.device
+    totals = {i: torch.zeros(calls[i].arranged(calls[i].output).shape[:2], dtype=dtype, device=device) for i in alone}
+    sums = {name: torch.zeros_like(_parameter(uses[name][0]), dtype=dtype, requires_grad=False) for name in mine}
+
+    source, sent, last = _source(calls, alone, output, classes, columns)
+    if last is not None:
+        totals[last][:, slice(None) if classes is None else list(classes)] = columns.total(moment).to(dtype)
+    targets = [i for i in (*alone, *many) if i != last]
+    if targets and source.requires_grad:
+        at_once = max(1, STORED // max(1, n * stored_per_sample(calls, n)))
+        while block := list(islice(sent, at_once)):
+            kept = _sent_back(source, block, calls, targets, totals, moment)
+            for name, numbers in mine.items():
+                if numbers and numbers[0] not in alone:
+                    sums[name] += _many(uses[name][0], [calls[i] for i in numbers], [kept[i] for i in numbers], moment)
+    for name, numbers in mine.items():
+        if numbers and numbers[0] in alone:
+            sums[name] += _alone_sum(uses[name][0], calls[numbers[0]], totals[numbers[0]], moment)
+    return sums
+
+
+def stored_per_sample(calls: Sequence[Call], n: int) -> int:
+    """How many numbers a sample and column :func:`closed_sums` keeps of layers with many positions, on ``n`` samples."""
+    return sum(call.output.numel() // n for call in calls if call.by_sample(n) and not _one_position(call))
+
+
+def _one_position(call: Call) -> bool:
+    return call.arranged(call.output).shape[2] == 1
+
+
+def _parameter(use: Use) -> Tensor:
+    found: Tensor = getattr(use.layer, use.part)
+    return found
+
+
+def _alone(mine: Mapping[str, list[int]], calls: list[Call], n: int) -> list[int]:
+    """Calls with one position whose parameters meet no other call: the sum over columns is all that is needed of d."""
+    shared = {i for numbers in mine.values() if len(numbers) > 1 for i in numbers}
+    used = {i for numbers in mine.values() for i in numbers}
+    return [i for i in sorted(used - shared) if _one_position(calls[i])]
+
+
+def _source(
+    calls: list[Call], alone: list[int], output: Tensor, classes: Sequence[int] | None, columns: Columns
+) -> tuple[Tensor, Iterator[Tensor], int | None]:
+    """Where the backward passes begin and with what: below a last Linear layer, if there is one, else at the output."""
+    for i in alone:
+        layer = calls[i].layer
+        if calls[i].given is output and type(layer) is nn.Linear:
+            weight = layer.weight.detach() if classes is None else layer.weight.detach()[list(classes)]
+            return calls[i].source, columns.through(weight), i
+    return output, (_spread(column, classes, output) for column in columns), None
+
+
+def _spread(column: Tensor, classes: Sequence[int] | None, output: Tensor) -> Tensor:
+    """A column over ``classes`` as one over all outputs."""
+    if classes is None:
+        return column
+    whole = torch.zeros_like(output)
+    whole[:, list(classes)] = column
+    return whole
+
+
+def _sent_back(
+    source: Tensor, block: list[Tensor], calls: list[Call], targets: list[int], totals: dict[int, Tensor], moment: Moment
+) -> dict[int, Tensor]:
+    """Send the columns of ``block`` back: those ``alone`` are added to ``totals``, of the others all gradients are kept.
+
+    Returns:
+        number of the call -> (N, K, features, T), with K the length of the block.
+    """
+    kept: dict[int, Tensor] = {}
+    outputs = [calls[i].output for i in targets]
+    for k, column in enumerate(block):
+        found = torch.autograd.grad(source, outputs, column, retain_graph=True, allow_unused=True)
+        for i, d in zip(targets, found, strict=True):
+            if i in totals:
+                if d is not None:  # None: the logits do not use this output
+                    d = calls[i].arranged(d)[:, :, 0].to(totals[i].dtype)
+                    totals[i].addcmul_(d, d) if moment is torch.square else totals[i].add_(moment(d))
+                continue
+            if i not in kept:
+                shape = calls[i].arranged(calls[i].output).shape
+                kept[i] = torch.zeros(len(source), len(block), *shape[1:], dtype=wide(source.dtype), device=source.device)
+            if d is not None:
+                kept[i][:, k] = calls[i].arranged(d)
+    return kept
+
+
+def _alone_sum(use: Use, call: Call, d: Tensor, moment: Moment) -> Tensor:
+    """One position: the moment of a product is the product of the moments. ``d``: (N, features), summed moments."""
+    parameter = _parameter(use)
+    return d.sum(0).view(parameter.shape) if use.part == "bias" else call.map.alone(parameter, call.met(), d, moment)
+
+
+def _many(use: Use, calls: list[Call], gradients: list[Tensor], moment: Moment) -> Tensor:
+    """Many positions: per-sample gradients of a few samples at a time, each (K, parameter), then moments and sums."""
+    if use.part == "bias":
+        added = sum((d.sum(3) for d in gradients[1:]), start=gradients[0].sum(3))  # over positions
+        return moment(added).sum((0, 1)).view(_parameter(use).shape)
+    weight, n, k = _parameter(use), len(gradients[0]), gradients[0].shape[1]
+    sizes = calls[0].map.numbers(weight, k, sum(d.shape[3] for d in gradients))
+    at_once = max(1, _CACHE // max(1, sizes))
+    total = torch.zeros_like(weight, dtype=gradients[0].dtype, requires_grad=False)
+    for start in range(0, n, at_once):
+        d = _joined([g[start : start + at_once] for g in gradients])  # (n', K, features, T)
+        a = _joined([call.met(start, start + at_once) for call in calls])
+        total += calls[0].map.many(weight, a, d, moment)
+    return total
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

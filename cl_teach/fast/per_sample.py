@@ -1,0 +1,216 @@
+"""Per-sample gradients, the quick way: in closed form, by ``torch.func``, or sample by sample; each where it is right.
+
+Which way is right for a parameter is not guessed: the judge (agree.py) holds the quicker ways against the plain one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import jvp, vjp, vmap
+
+from .. import _checks
+from .._prepare import Data, prepared_batches
+from .._weights import Named, as_function, eval_mode, wide
+from ..models import head
+from .agree import agree, judge, two_of
+from .closed import STORED, closed_sums, stored_per_sample
+from .columns import Columns, Labelled
+from .layers import Moment, Use, closed_uses, recorded
+
+ColumnsOf = Callable[[Tensor, Tensor, Tensor], Columns]  # logits (N, C), labels (N,), one uniform number a sample (N,)
+Bound = Callable[[Tensor], Columns]  # the same with labels and uniform numbers filled in
+Plain = Callable[..., Named]  # fisher.plain_squares: model, x, labels (N, K), weights (N, K), classes -> mean over samples
+Visit = Callable[["PerSample", Tensor, Bound], None]
+_INFLUENCE = "the Fisher information needs samples that do not influence each other, and a forward pass without chance"
+
+
+def mean_moments(
+    model: nn.Module,
+    data: Data,
+    columns_of: ColumnsOf,
+    moment: Moment,
+    plain: Plain,
+    *,
+    n: int | None,
+    classes: Sequence[int] | None,
+    seed: int | torch.Generator,
+    chunk: int,
+) -> Named:
+    """Mean over samples of the sums over columns of ``moment`` (square or abs) of per-sample gradients, by parameter."""
+    parameters = _checks.trainable(model)
+    totals = {name: torch.zeros_like(p, dtype=wide(p.dtype), requires_grad=False) for name, p in parameters.items()}
+
+    def visit(work: PerSample, x: Tensor, columns_of: Bound) -> None:
+        for name, total in work.sums(x, columns_of, moment).items():
+            totals[name] += total
+
+    count = visit_chunks(visit, model, data, columns_of, plain, n, classes, seed, chunk, ways=("closed", "vmap"))
+    return {name: (t / count).to(parameters[name].dtype) for name, t in totals.items()}
+
+
+def visit_chunks(
+    visit: Visit,
+    model: nn.Module,
+    data: Data,
+    columns_of: ColumnsOf,
+    plain: Plain,
+    n: int | None,
+    classes: Sequence[int] | None,
+    seed: int | torch.Generator,
+    chunk: int,
+    ways: Sequence[str] = (),
+) -> int:
+    """Call ``visit`` for each chunk of the data, with the model in eval mode; returns the number of samples."""
+    _checks.trainable(model)
+    _checks.whole_number("chunk", chunk, at_least=1)
+    generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(_checks.seed(seed))
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
+            raise ValueError(f"model has a batch norm without running statistics ({name}): {_INFLUENCE}")
+    count, work = 0, None
+    with eval_mode(model), torch.enable_grad():
+        for ready in prepared_batches(model, data, n, classes):
+            if work is None:
+                first = ready.take(two_of(torch.arange(len(ready), device=ready.x.device)))[0]
+                work = PerSample(model, first, ready.classes, plain, ways)
+            for x, y in ready.batches(min(chunk, work.at_once(columns_of))):
+                # One number a sample, in order: which labels are drawn does not depend on the chunks.
+                uniform = torch.rand(len(y), generator=generator, dtype=torch.float64, device=generator.device).to(y.device)
+                visit(work, x, lambda z, y=y, uniform=uniform: columns_of(z.detach(), y, uniform))  # type: ignore[misc]
+            count += len(ready)
+    return count
+
+
+class PerSample:
+    """Per-sample gradients of one model, judged on ``two`` of the samples it will meet.
+
+    Args:
+        ways: of "closed" and "vmap", those that may be taken; what neither finds goes sample by sample.
+    """
+
+    def __init__(self, model: nn.Module, two: Tensor, classes: Sequence[int] | None, plain: Plain, ways: Sequence[str]) -> None:
+        self.model, self.classes = model, classes
+        self.function = as_function(model)
+        self.theta = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        self.uses = closed_uses(model, self.theta)
+        self.way: dict[str, str] = {}  # name -> "closed" or "vmap"; without either sample by sample
+        self.stored = 0  # numbers a sample and column that the closed forms keep
+        self.example = self._independent(two)
+        if ways:
+            self.way = self._judged(two, self.example, plain, ways)
+
+    def at_once(self, columns_of: ColumnsOf) -> int:
+        """How many samples fit into memory at once, with up to 16 of their columns."""
+        zero = torch.zeros(len(self.example), device=self.example.device)
+        columns = columns_of(self.example, zero.long(), zero.double())
+        return max(1, STORED // max(1, self.stored * min(16, columns.count)))
+
+    def logits(self, x: Tensor, theta: Mapping[str, Tensor] | None = None) -> Tensor:
+        """(N, C), of the active classes."""
+        return head(self.function(theta or {}, x), self.classes)
+
+    def along(self, x: Tensor, direction: Mapping[str, Tensor]) -> Tensor:
+        """The derivative of the logits along a direction of the weights, (N, C)."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's first jvp warns of what torch itself uses
+            derivative: Tensor = jvp(lambda theta: self.logits(x, theta), (self.theta,), (dict(direction),))[1]
+        return derivative
+
+    def sums(self, x: Tensor, columns_of: Bound, moment: Moment) -> Named:
+        """For each parameter the sum over samples and columns of ``moment`` of its per-sample gradients."""
+        closed = {name: uses for name, uses in self.uses.items() if self.way.get(name) == "closed"}
+        sums, columns = self._closed(closed, x, columns_of, moment)
+        rest = [name for name in self.theta if name not in sums]
+        sums |= {name: torch.zeros_like(self.theta[name], dtype=wide(self.theta[name].dtype)) for name in rest}
+        for gradients in self.gradients(rest, x, columns):
+            for name, g in gradients.items():
+                sums[name] += moment(g.to(sums[name].dtype)).sum((0, 1))
+        return sums
+
+    def gradients(self, names: Sequence[str], x: Tensor, columns: Columns) -> Iterator[Named]:
+        """Per-sample gradients themselves, name -> (n, K, *shape), for as many samples and columns as fit in about 32 MB."""
+        if not names:
+            return
+        quick = all(self.way.get(name) == "vmap" for name in names)
+        size = sum(self.theta[name].numel() for name in names)
+        at_once = max(1, STORED // (size * max(1, columns.count))) if quick else 1
+        few = max(1, STORED // (size * at_once))  # columns
+        for start in range(0, len(x), at_once):
+            piece = slice(start, start + at_once)
+            for column in torch.stack(list(columns.of(piece)), dim=2).split(few, dim=2):
+                yield self._vmapped(names, x[piece], column) if quick else self._looped(names, x[piece], column)
+
+    def _closed(self, uses: dict[str, list[Use]], x: Tensor, columns_of: Bound, moment: Moment) -> tuple[Named, Columns]:
+        with recorded(use.layer for found in uses.values() for use in found) as calls:
+            output = self.function({}, x)
+        columns = columns_of(head(output, self.classes))
+        return closed_sums(uses, calls, output, self.classes, columns, moment), columns
+
+    def _independent(self, x: Tensor) -> Tensor:
+        """The logits of ``x``, or an error if they depend on what else is in the batch."""
+        with torch.no_grad():
+            logits, alone = self.logits(x), torch.cat([self.logits(sample) for sample in x.split(1)])
+        if not agree(logits, alone, logits.dtype):
+            raise ValueError(f"model gives other logits for a sample alone than in a batch: {_INFLUENCE}")
+        return logits
+
+    def _judged(self, x: Tensor, logits: Tensor, plain: Plain, ways: Sequence[str]) -> dict[str, str]:
+        """Which way is right for which parameter: name -> "closed" or "vmap"; neither means sample by sample.
+
+        The label is the least likely one, for the gradient of a likely one may be zero.
+        """
+        labels, one = logits.argmin(1, keepdim=True), torch.ones_like(logits[:, :1])
+        columns = Labelled(logits.softmax(1), labels, one)
+        try:
+            truth = plain(self.model, x, labels, one, self.classes)
+            truth = {name: f.to(wide(f.dtype)) * len(x) for name, f in truth.items()}
+        except Exception:  # what torch.func cannot do
+            truth = self._added(self.gradients(list(self.theta), x, columns))
+
+        def closed(names: Sequence[str]) -> Named:
+            with recorded(use.layer for found in self.uses.values() for use in found) as calls:
+                output = self.function({}, x)
+            self.stored = stored_per_sample(calls, len(x))
+            return closed_sums(self.uses, calls, output, self.classes, columns, torch.square)
+
+        def vmapped(names: Sequence[str]) -> Named:
+            return self._added([self._vmapped(names, x, columns.dense)])
+
+        known = {"closed": closed, "vmap": vmapped}
+        return judge(truth, {way: known[way] for way in ways}, logits.dtype)
+
+    def _added(self, gradients: Iterable[Named]) -> Named:
+        """Sums of squares over samples and columns."""
+        total: Named = {}
+        for found in gradients:
+            for name, g in found.items():
+                square = g.to(wide(g.dtype)).square().sum((0, 1))
+                total[name] = total[name] + square if name in total else square
+        return total
+
+    def _vmapped(self, names: Sequence[str], x: Tensor, columns: Tensor) -> Named:
+        theta = {name: self.theta[name] for name in names}
+
+        def pulled(sample: Tensor, column: Tensor) -> Named:
+            pull_back = vjp(lambda theta: self.logits(sample[None], theta)[0], theta)[1]
+            gradients: Named = vmap(lambda c: pull_back(c)[0])(column.T)
+            return gradients
+
+        gradients: Named = vmap(pulled)(x, columns)
+        return gradients
+
+    def _looped(self, names: Sequence[str], x: Tensor, columns: Tensor) -> Named:
+        """Plain autograd for one sample, x (1, ...), columns (1, C, K)."""
+        theta = [self.theta[name].detach().requires_grad_() for name in names]
+        logits = self.logits(x, dict(zip(names, theta, strict=True)))
+        found = {name: t.new_zeros(1, columns.shape[2], *t.shape) for name, t in zip(names, theta, strict=True)}
+        for k in range(columns.shape[2] if logits.requires_grad else 0):
+            gradients = torch.autograd.grad(logits, theta, columns[:, :, k], retain_graph=True, allow_unused=True)
+            for name, g in zip(names, gradients, strict=True):
+                if g is not None:  # None: the logits do not depend on it
+                    found[name][0, k] = g.detach().to_dense()
+        return found
