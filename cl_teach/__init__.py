@@ -1,7 +1,7 @@
 """cl_teach: understand elastic weight consolidation by running it.
 
 The whole public surface is here; each name is explained where it is defined, and the modules read in this order:
-tasks, models, fisher, penalties, training, sweeps, landscapes, figures, widgets, lessons.
+tasks, models, fisher, penalties, training, sweeps, landscapes, figures, widgets, course.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ._checks import device
+from .course import check, claim, setup
 from .fisher import diagonal_fisher, fisher_vector_product, full_fisher, output_sensitivity, restricted_fisher
 from .kfac import kfac
-from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
 from .penalties import EWC, L2, MAS, SI, LatestEWC, OnlineEWC, Penalty
 from .sweeps import Sweep, sweep

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import cl_teach as cl
-from cl_teach import pitfalls
+from cl_teach.course import pitfalls
 
 Named = dict[str, Tensor]
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from . import _checks
-from .fisher import diagonal_fisher
-from .models import eval_mode
-from .penalties import Penalty
-from .tasks import Split
-from .training import train
+from .. import _checks
+from ..fisher import diagonal_fisher
+from ..models import eval_mode
+from ..penalties import Penalty
+from ..tasks import Split
+from ..training import train
 
 Named = dict[str, Tensor]
 
