@@ -1,7 +1,7 @@
 """cl_teach: understand elastic weight consolidation by running it.
 
 The whole public surface is here; each name is explained where it is defined, and the modules read in this order:
-tasks, models, fisher, penalties, training, sweeps, landscapes, figures, widgets, lessons.
+tasks, models, fisher, penalties, training, sweeps, landscapes, figures, widgets, course.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ._checks import device
+from .course import check, claim, setup
 from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
 from .fisher import diagonal_fisher
 from .history import Evaluation, History
-from .lessons import check, claim, setup
 from .models import article_cnn, mlp, two_weights
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
 from .rivals import MAS, SI, output_sensitivity

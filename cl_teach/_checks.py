@@ -18,6 +18,14 @@ def whole_number(name: str, value: object, at_least: int) -> int:
     return value
 
 
+def sample_count(name: str, n: object, available: int) -> int:
+    """How many samples ``n`` asks for, None being all that are ``available``. An error if it asks for more."""
+    count = available if n is None else whole_number(name, n, at_least=1)
+    if count > available:
+        raise ValueError(f"{name} must be at most the {available} samples there are, got {n}")
+    return count
+
+
 def real_number(name: str, value: object, at_least: float, below: float = math.inf) -> float:
     """``value`` as a finite float in [at_least, below), or a clear error. Tensors of one element count as numbers."""
     try:

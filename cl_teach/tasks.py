@@ -6,28 +6,16 @@ continual learning hard is not a task but the order: the data of the first are g
 
 from __future__ import annotations
 
-import hashlib
-import lzma
-import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from . import _checks
-
-_SHIPPED = Path(__file__).parent / "data" / "mnist"
-_MD5 = {  # of the decompressed files, as torchvision expects them in <root>/MNIST/raw
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-}
+from . import _checks, _mnist
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +43,8 @@ class Split:
 
     def first(self, n: int | None) -> Split:
         """The first ``n`` samples (all for None). Raises ValueError if there are fewer."""
-        if n is None:
-            return self
-        if _checks.whole_number("n", n, at_least=1) > len(self):
-            raise ValueError(f"n must be at most the {len(self)} samples there are, got {n}")
-        return Split(self.x[:n], self.y[:n])
+        _checks.sample_count("n", n, len(self))
+        return self if n is None else Split(self.x[:n], self.y[:n])
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Split:
         """A copy on ``device``, its inputs as ``dtype`` if they are floating point (no copy where nothing changes)."""
@@ -74,26 +59,19 @@ class Split:
         Images may be PIL pictures, arrays or tensors of one common shape; 8-bit values are scaled to [0, 1].
         Transforms of the data set run once per sample here, and never again during training.
         """
-        import numpy as np
-
-        size = len(dataset)
-        if n is not None and _checks.whole_number("n", n, at_least=1) > size:
-            raise ValueError(f"n must be at most the {size} samples there are, got {n}")
+        size = _checks.sample_count("n", n, len(dataset))
         if size == 0:
             raise ValueError("dataset must hold at least one sample, got an empty one")
         images, labels = [], []
-        for i in range(size if n is None else n):
+        for i in range(size):
             image, label = dataset[i]
-            is_picture = not isinstance(image, Tensor) and not isinstance(image, np.ndarray)
-            image = torch.as_tensor(np.array(image) if is_picture else image)
-            if is_picture:  # PIL gives (H, W) or (H, W, C); networks want (C, H, W)
-                image = image[None] if image.ndim == 2 else image.movedim(-1, 0)
-            images.append(image.float() / 255 if image.dtype == torch.uint8 else image)
+            images.append(_as_tensor(image))
             labels.append(label)
         shapes = sorted({tuple(image.shape) for image in images})
         if len(shapes) > 1:
-            got = f"{shapes[0]} and {shapes[1]}"
-            raise ValueError(f"dataset must give images of one shape (torchvision's Resize makes them so), got {got}")
+            raise ValueError(
+                f"dataset must give images of one shape (torchvision's Resize makes them so), got {shapes[0]} and {shapes[1]}"
+            )
         return cls(torch.stack(images), torch.as_tensor(labels))
 
 
@@ -146,9 +124,8 @@ def mnist(n_train: int | None = 10_000, n_test: int | None = 2_000) -> Task:
     """
     parts = []
     for name, n in (("train", n_train), ("test", n_test)):
-        pixels, labels = _mnist_bytes(name == "train")
-        if n is not None and _checks.whole_number(f"n_{name}", n, at_least=1) > len(labels):
-            raise ValueError(f"n_{name} must be at most the {len(labels)} images MNIST has, got {n}")
+        pixels, labels = _mnist.read(train=name == "train")
+        _checks.sample_count(f"n_{name}", n, len(labels))
         parts.append(Split(pixels[:n].unsqueeze(1).float() / 255, labels[:n].clone()))
     return Task("MNIST", parts[0], parts[1], tuple(range(10)))
 
@@ -170,15 +147,7 @@ def rotated(task: Task, angles: Sequence[float]) -> list[Task]:
     degrees = [_checks.real_number("angles", angle, at_least=-36_000, below=36_001) for angle in angles]
     if task.train.x.ndim != 4:
         raise ValueError(f"task must hold images of shape (N, C, H, W), got {tuple(task.train.x.shape)}")
-    return [
-        replace(
-            task,
-            name=f"{angle:g}°",
-            train=Split(_turn(task.train.x, angle), task.train.y),
-            test=Split(_turn(task.test.x, angle), task.test.y),
-        )
-        for angle in degrees
-    ]
+    return [_with_images(task, f"{angle:g}°", partial(_turn, angle=angle)) for angle in degrees]
 
 
 def rotated_mnist(angles: Sequence[float] = (0, 90), n_train: int | None = 10_000, n_test: int | None = 2_000) -> list[Task]:
@@ -200,14 +169,8 @@ def permuted(task: Task, n_tasks: int = 5, seed: int = 0) -> list[Task]:
     generator = torch.Generator().manual_seed(_checks.seed(seed))
     n_pixels = task.train.x[0].numel()
     orders = [torch.arange(n_pixels)] + [torch.randperm(n_pixels, generator=generator) for _ in range(n_tasks - 1)]
-
-    def shuffled(split: Split, order: Tensor) -> Split:
-        return Split(split.x.flatten(1)[:, order].view_as(split.x), split.y)
-
-    return [
-        replace(task, name=f"permutation {i}" if i else "original", train=shuffled(task.train, o), test=shuffled(task.test, o))
-        for i, o in enumerate(orders)
-    ]
+    names = ["original"] + [f"permutation {i}" for i in range(1, n_tasks)]
+    return [_with_images(task, name, partial(_shuffle, order=o)) for name, o in zip(names, orders, strict=True)]
 
 
 def permuted_mnist(n_tasks: int = 5, seed: int = 0, n_train: int | None = 10_000, n_test: int | None = 2_000) -> list[Task]:
@@ -235,19 +198,10 @@ def split(task: Task, classes_per_task: int = 2, scenario: str = "task") -> list
     tasks = []
     for start in range(0, len(task.classes), classes_per_task):
         group = task.classes[start : start + classes_per_task]
-
-        def members(data: Split, group: tuple[int, ...] = group) -> Split:
-            chosen = torch.isin(data.y, torch.tensor(group, device=data.y.device))
-            if not chosen.any():
-                raise ValueError(f"task must hold samples of every class, got none of classes {group}; take more samples")
-            y = data.y[chosen]
-            if scenario == "domain":
-                y = torch.searchsorted(torch.tensor(group, device=y.device), y)
-            return Split(data.x[chosen], y)
-
-        known = {"task": group, "domain": tuple(range(classes_per_task)), "class": task.classes[: start + classes_per_task]}
-        name = " or ".join(map(str, group))
-        tasks.append(Task(name, members(task.train), members(task.test), classes=known[scenario]))
+        seen = task.classes[: start + classes_per_task]
+        known = {"task": group, "domain": tuple(range(classes_per_task)), "class": seen}[scenario]
+        train, test = (_members(data, group, renumber=scenario == "domain") for data in (task.train, task.test))
+        tasks.append(Task(" or ".join(map(str, group)), train, test, known))
     return tasks
 
 
@@ -294,6 +248,21 @@ def two_weight_tasks(n: int = 1_000, seed: int = 0) -> list[Task]:
     return tasks
 
 
+def _as_tensor(image: Any) -> Tensor:
+    """One sample of a data set; 8-bit values are scaled to [0, 1]."""
+    is_picture = not isinstance(image, (Tensor, np.ndarray))
+    tensor = torch.as_tensor(np.array(image) if is_picture else image)
+    if is_picture:  # PIL gives (H, W) or (H, W, C); networks want (C, H, W)
+        tensor = tensor[None] if tensor.ndim == 2 else tensor.movedim(-1, 0)
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
+
+
+def _with_images(task: Task, name: str, change: Callable[[Tensor], Tensor]) -> Task:
+    """``task`` under another name, all its images changed."""
+    train, test = (Split(change(data.x), data.y) for data in (task.train, task.test))
+    return replace(task, name=name, train=train, test=test)
+
+
 def _turn(images: Tensor, angle: float) -> Tensor:
     if angle % 90 == 0 and images.shape[-1] == images.shape[-2]:
         return torch.rot90(images, int(angle // 90), dims=(-2, -1)).contiguous()
@@ -303,60 +272,18 @@ def _turn(images: Tensor, angle: float) -> Tensor:
     return turned
 
 
-@lru_cache(maxsize=2)
-def _mnist_bytes(train: bool) -> tuple[Tensor, Tensor]:
-    """Pixels (N, 28, 28) uint8 and labels (N,) of MNIST, read once a process."""
-    from torchvision.datasets import MNIST  # here, because importing torchvision takes as long as torch itself
-
-    def read(root: Path) -> tuple[Tensor, Tensor]:
-        unpack_mnist(root)
-        data = MNIST(str(root), train=train, download=False)
-        return data.data, data.targets
-
-    try:
-        return read(_cache_folder())
-    except OSError:  # a read-only or full disk: unpack where nothing is kept
-        with tempfile.TemporaryDirectory(prefix="cl_teach-") as folder:
-            return read(Path(folder))
+def _shuffle(images: Tensor, order: Tensor) -> Tensor:
+    return images.flatten(1)[:, order].view_as(images)
 
 
-def _cache_folder() -> Path:
-    """``$CL_TEACH_CACHE``, else ``cl_teach`` in the user's cache folder."""
-    chosen = os.environ.get("CL_TEACH_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "cl_teach"
-
-
-def unpack_mnist(root: Path) -> None:
-    """Put the four decompressed files into ``root``/MNIST/raw, where they are not there or their MD5 is wrong.
-
-    Each file is written under a name of its own and then renamed, which is atomic: several processes may do this at once,
-    and one that dies halfway leaves no half file under the final name.
-
-    Raises:
-        OSError: ``root`` cannot be written.
-    """
-    raw = root / "MNIST" / "raw"
-    for name, md5 in _MD5.items():
-        target = raw / name
-        if target.is_file() and hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest() == md5:
-            continue
-        try:
-            content = lzma.decompress((_SHIPPED / f"{name}.xz").read_bytes())
-        except lzma.LZMAError:
-            content = b""
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-            raise RuntimeError(f"{name}.xz inside the installed package is damaged; install cl_teach again")
-        raw.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=raw, prefix=f".{name}-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+def _members(data: Split, group: tuple[int, ...], renumber: bool) -> Split:
+    """The samples of the classes in ``group``, whose labels become 0, 1, ... if they are to be renumbered."""
+    labels = torch.tensor(group, device=data.y.device)
+    chosen = torch.isin(data.y, labels)
+    if not chosen.any():
+        raise ValueError(f"task must hold samples of every class, got none of classes {group}; take more samples")
+    y = data.y[chosen]
+    return Split(data.x[chosen], torch.searchsorted(labels, y) if renumber else y)
 
 
 # One black picture a class: lets arguments be checked by the very function that will use them, before MNIST is read.

@@ -1,37 +1,13 @@
-"""Claims stop a lesson when they are false; exercise checks never do."""
+"""Checks of exercises tell a right answer from a wrong one, and never stop a lesson."""
+
+from importlib import import_module
+from pathlib import Path
 
 import pytest
-import torch
 
 import cl_teach as cl
-from cl_teach import lessons
-
-
-def test_true_claims_print_what_was_measured(capsys):
-    cl.claim("one", 0.6667, at_least=0.4)
-    cl.claim("many", [0.5, 0.7], at_least=0.4, at_most=0.8)
-    cl.claim("tensor", torch.tensor(0.25), at_most=0.3)
-    cl.claim("rounding", 3e-14, at_most=1e-9)
-    assert capsys.readouterr().out.splitlines() == [
-        "✓ one: 0.667 (claimed: at least 0.4)",
-        "✓ many: 0.5 to 0.7, 2 values (claimed: at least 0.4 and at most 0.8)",
-        "✓ tensor: 0.25 (claimed: at most 0.3)",
-        "✓ rounding: 0.000000 (claimed: at most 1e-09)",
-    ]
-
-
-@pytest.mark.parametrize("measured", [0.39, [0.9, 0.39], float("nan"), [0.9, float("nan")], torch.tensor([0.1, 0.9])])
-def test_false_claims_raise(measured):
-    with pytest.raises(AssertionError, match=r"at least 0\.4"):
-        cl.claim("false", measured, at_least=0.4)
-
-
-def test_claims_that_cannot_fail_are_refused():
-    with pytest.raises(ValueError, match="at_least or at_most"):
-        cl.claim("anything", 1.0)
-    with pytest.raises(ValueError, match="measured must hold at least one number"):
-        cl.claim("nothing", [], at_least=0.0)
-
+from cl_teach.course import exercises
+from cl_teach.course.exercises import EXERCISES
 
 RIGHT = {
     "1.1": lambda before, after: (before - after) / (before - 0.1),
@@ -60,7 +36,16 @@ WRONG = {
 
 
 def test_every_exercise_is_tested():
-    assert set(RIGHT) == set(WRONG) == set(lessons._EXERCISES)
+    assert set(RIGHT) == set(WRONG) == set(EXERCISES)
+
+
+def test_every_exercise_stands_in_the_file_of_its_lesson():
+    files = list(Path(exercises.__file__).parent.glob("lesson_*.py"))
+    assert {file.stem for file in files} == {f"lesson_{k + 1}" for k in range(len(files))} and len(files) >= 5
+    for file in files:
+        numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
+        lesson = file.stem.removeprefix("lesson_")
+        assert numbers == [f"{lesson}.{k + 1}" for k in range(len(numbers))] and numbers
 
 
 @pytest.mark.parametrize("exercise", sorted(RIGHT))
@@ -79,9 +64,3 @@ def test_exercises(exercise, capsys):
 def test_unknown_exercise():
     with pytest.raises(ValueError, match=r"exercise must be one of .* got '9.9'"):
         cl.check("9.9", 1)
-
-
-def test_setup_says_where_it_runs(capsys):
-    cl.setup()
-    assert torch.get_default_dtype() == torch.float64
-    assert capsys.readouterr().out.startswith("cl_teach is ready, running on c")

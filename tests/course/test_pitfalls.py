@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import cl_teach as cl
-from cl_teach import pitfalls
+from cl_teach.course import pitfalls
 
 Named = dict[str, Tensor]
 
@@ -19,10 +19,10 @@ def trained() -> tuple[nn.Module, cl.Split, Named]:
     """A digit network after training, its data and their exact Fisher information, in float64."""
     torch.set_num_threads(1)
     task = cl.mnist(n_train=2000, n_test=100)
-    split = cl.Split(task.train.x.double(), task.train.y)
+    data = cl.Split(task.train.x.double(), task.train.y)
     model = cl.mlp((40,), device="cpu").double()
-    cl.train(model, split, epochs=8, progress=False)
-    return model, split, cl.diagonal_fisher(model, split)
+    cl.train(model, data, epochs=8, progress=False)
+    return model, data, cl.diagonal_fisher(model, data)
 
 
 def flat(named: Named) -> Tensor:
@@ -38,22 +38,22 @@ def ratio(found: Named, wanted: Named) -> float:
 
 
 def test_squared_batch_mean(trained) -> None:
-    model, split, exact = trained
-    true = cl.diagonal_fisher(model, split, "true")
-    found = pitfalls.squared_batch_mean(model, split)
+    model, data, exact = trained
+    true = cl.diagonal_fisher(model, data, "true")
+    found = pitfalls.squared_batch_mean(model, data)
     assert error(found, exact) > 0.95 and ratio(found, exact) < 0.05
     assert error(found, true) > 0.9
-    single = cl.Split(split.x[:50], split.y[:50])
+    single = cl.Split(data.x[:50], data.y[:50])
     assert error(pitfalls.squared_batch_mean(model, single, 1), cl.diagonal_fisher(model, single, "true")) < 1e-12
 
 
 def test_squared_batch_mean_times_size(trained) -> None:
-    model, split, _ = trained
+    model, data, _ = trained
     untrained = cl.mlp((40,), device="cpu").double()
-    found = pitfalls.squared_batch_mean_times_size(untrained, split)
-    assert ratio(found, cl.diagonal_fisher(untrained, split, "true")) > 1.5  # the mean gradient is large: squared, times B
-    drawn = torch.multinomial(model(split.x).softmax(1), 1, generator=torch.Generator().manual_seed(0))[:, 0]
-    sampled = cl.Split(split.x, drawn)
+    found = pitfalls.squared_batch_mean_times_size(untrained, data)
+    assert ratio(found, cl.diagonal_fisher(untrained, data, "true")) > 1.5  # the mean gradient is large: squared, times B
+    drawn = torch.multinomial(model(data.x).softmax(1), 1, generator=torch.Generator().manual_seed(0))[:, 0]
+    sampled = cl.Split(data.x, drawn)
     assert ratio(pitfalls.squared_batch_mean_times_size(model, sampled), cl.diagonal_fisher(model, sampled, "true")) == (
         pytest.approx(1, abs=0.5)
     )
@@ -61,44 +61,44 @@ def test_squared_batch_mean_times_size(trained) -> None:
 
 def test_squared_sum_in_train_mode() -> None:
     torch.manual_seed(0)
-    split = cl.mnist(n_train=600, n_test=10).train
+    data = cl.mnist(n_train=600, n_test=10).train
     model = cl.article_cnn(device="cpu")
-    before = cl.diagonal_fisher(model, split)
-    found = pitfalls.squared_sum_in_train_mode(model, split)
+    before = cl.diagonal_fisher(model, data)
+    found = pitfalls.squared_sum_in_train_mode(model, data)
     assert error(found, before) > 0.9
-    again = pitfalls.squared_sum_in_train_mode(model, split)
+    again = pitfalls.squared_sum_in_train_mode(model, data)
     assert error(again, found) > 0.01  # dropout is on: it is not even the same twice
     assert all(m.training for m in model.modules())
 
 
 def test_arg_max_label(trained) -> None:
-    model, split, exact = trained
-    found = pitfalls.arg_max_label(model, split)
+    model, data, exact = trained
+    found = pitfalls.arg_max_label(model, data)
     assert 0.5 < error(found, exact) < 1.0 and 0.05 < ratio(found, exact) < 0.5
 
 
 def test_weighted_by_probability(trained) -> None:
-    model, split, exact = trained
-    found = pitfalls.weighted_by_probability(model, split)
+    model, data, exact = trained
+    found = pitfalls.weighted_by_probability(model, data)
     assert 0.5 < error(found, exact) < 1.0 and 0.02 < ratio(found, exact) < 0.5
 
 
 def test_last_sample_dropped(trained) -> None:
-    model, split, _ = trained
+    model, data, _ = trained
     for n, lost in ((256, 0.0), (257, 1 / 257)):
-        some = split.first(n)
+        some = data.first(n)
         exact, found = cl.diagonal_fisher(model, some, "true"), pitfalls.last_sample_dropped(model, some)
         last = cl.diagonal_fisher(model, cl.Split(some.x[-1:], some.y[-1:]), "true")
         missing = {name: exact[name] - lost * last[name] for name in exact}
         assert error(found, missing) < 1e-10
-    one = split.first(1)
+    one = data.first(1)
     assert error(pitfalls.last_sample_dropped(model, one), cl.diagonal_fisher(model, one, "true")) == pytest.approx(1.0)
 
 
 def test_one_sample_too_many(trained) -> None:
-    model, split, _ = trained
+    model, data, _ = trained
     for n in (1, 10):
-        same = cl.Split(split.x[:1].expand(20, -1, -1, -1), split.y[:1].expand(20))  # so that only the count matters
+        same = cl.Split(data.x[:1].expand(20, -1, -1, -1), data.y[:1].expand(20))  # so that only the count matters
         found = pitfalls.one_sample_too_many(model, same, n)
         assert ratio(found, cl.diagonal_fisher(model, same, n=n)) == pytest.approx((n + 1) / n, rel=1e-6)
         assert error(found, cl.diagonal_fisher(model, same, n=n)) == pytest.approx(1 / n, rel=1e-6)
@@ -121,9 +121,9 @@ def test_train_with_sliding_anchor(seed: int) -> None:
 
 
 def test_silently_zero_penalty(trained) -> None:
-    model, split, _ = trained
+    model, data, _ = trained
     penalty = cl.EWC()
-    penalty.consolidate(model, split)
+    penalty.consolidate(model, data)
     moved = copy.deepcopy(model)
     with torch.no_grad():
         for p in moved.parameters():

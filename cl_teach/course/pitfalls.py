@@ -12,14 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from . import _checks
-from ._weights import eval_mode
-from .fisher import diagonal_fisher
-from .penalties import Penalty
-from .tasks import Split
-from .training import train
-
-Named = dict[str, Tensor]
+from .. import _checks
+from .._weights import Named, copied, eval_mode, own_modes
+from ..fisher import diagonal_fisher
+from ..penalties import Penalty
+from ..tasks import Split
+from ..training import train
 
 
 def squared_batch_mean(model: nn.Module, data: Split, batch_size: int = 128) -> Named:
@@ -51,13 +49,11 @@ def squared_sum_in_train_mode(model: nn.Module, data: Split, batch_size: int = 2
     At a minimum the sum is zero whatever matters to the model: what is left is noise, of the batches' order and of dropout.
     """
     total = _zeros(model)
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    for x, y in zip(data.x.split(batch_size), data.y.split(batch_size), strict=True):
-        for name, g in _gradient(model, x, y).items():
-            total[name] += g
-    for module, training in modes:
-        module.training = training
+    with own_modes(model):
+        model.train()
+        for x, y in zip(data.x.split(batch_size), data.y.split(batch_size), strict=True):
+            for name, g in _gradient(model, x, y).items():
+                total[name] += g
     return {name: g.square() for name, g in total.items()}
 
 
@@ -120,7 +116,7 @@ def train_with_sliding_anchor(
     Each epoch is held to where the last one ended, not to the old task: the weights walk away in steps.
     """
     for epoch in range(epochs):
-        weights = {name: p.detach().clone() for name, p in _checks.trainable(model).items()}
+        weights = copied(model)
         penalty.anchor = {name: weights[name] for name in penalty.anchor}
         train(model, data, penalty=penalty, strength=strength, epochs=1, lr=lr, seed=epoch, progress=False)
 

@@ -1,0 +1,38 @@
+"""Claims stop a lesson when they are false."""
+
+import pytest
+import torch
+
+import cl_teach as cl
+
+
+def test_true_claims_print_what_was_measured(capsys):
+    cl.claim("one", 0.6667, at_least=0.4)
+    cl.claim("many", [0.5, 0.7], at_least=0.4, at_most=0.8)
+    cl.claim("tensor", torch.tensor(0.25), at_most=0.3)
+    cl.claim("rounding", 3e-14, at_most=1e-9)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ one: 0.667 (claimed: at least 0.4)",
+        "✓ many: 0.5 to 0.7, 2 values (claimed: at least 0.4 and at most 0.8)",
+        "✓ tensor: 0.25 (claimed: at most 0.3)",
+        "✓ rounding: 0.000000 (claimed: at most 1e-09)",
+    ]
+
+
+@pytest.mark.parametrize("measured", [0.39, [0.9, 0.39], float("nan"), [0.9, float("nan")], torch.tensor([0.1, 0.9])])
+def test_false_claims_raise(measured):
+    with pytest.raises(AssertionError, match=r"at least 0\.4"):
+        cl.claim("false", measured, at_least=0.4)
+
+
+def test_claims_that_cannot_fail_are_refused():
+    with pytest.raises(ValueError, match="at_least or at_most"):
+        cl.claim("anything", 1.0)
+    with pytest.raises(ValueError, match="measured must hold at least one number"):
+        cl.claim("nothing", [], at_least=0.0)
+
+
+def test_setup_says_where_it_runs(capsys):
+    cl.setup()
+    assert torch.get_default_dtype() == torch.float64
+    assert capsys.readouterr().out.startswith("cl_teach is ready, running on c")
