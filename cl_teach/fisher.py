@@ -84,7 +84,7 @@ def plain_squares(model: nn.Module, x: Tensor, labels: Tensor, weights: Tensor, 
     for sample, sample_labels, sample_weights in zip(x.split(1), labels, weights, strict=True):
         for label, weight in zip(sample_labels.split(1), sample_weights, strict=True):
             for name, g in score(theta, sample, label).items():
-                total[name] += weight * g.square() / len(x)
+                total[name] += weight / len(x) * g.square()
     return total
 
 

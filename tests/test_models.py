@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import cl_teach as cl
-from cl_teach.models import eval_mode, head, matched, typed
+from cl_teach.models import head
 
 
 def weights(model: nn.Module) -> torch.Tensor:
@@ -69,29 +69,10 @@ def test_the_device_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cl.device() == torch.device("cuda")
 
 
-def test_eval_mode_gives_each_module_its_own_mode_back() -> None:
-    model = cl.article_cnn(device="cpu")
-    model[4].eval()
-    modes = [module.training for module in model.modules()]
-    with eval_mode(model):
-        assert not any(module.training for module in model.modules())
-    assert [module.training for module in model.modules()] == modes
-    with pytest.raises(KeyboardInterrupt), eval_mode(model):
-        raise KeyboardInterrupt
-    assert [module.training for module in model.modules()] == modes
-
-
-def test_head_and_matched_count_labels_within_the_classes() -> None:
+def test_head_takes_the_outputs_of_the_classes() -> None:
     logits = torch.arange(8.0).reshape(2, 4)
     assert head(logits, None) is logits and head(logits, (0, 1, 2, 3)) is logits
     assert head(logits, (1, 3)).tolist() == [[1.0, 3.0], [5.0, 7.0]]
-    model = cl.mlp((3,), n_inputs=2, n_classes=4, device="cpu").double()
-    data = cl.Split(torch.rand(4, 2), torch.tensor([3, 1, 1, 3]))
-    fitted = matched(model, data, (1, 3))
-    assert fitted.y.tolist() == [1, 0, 0, 1] and typed(model, fitted.x).dtype == torch.float64
-    assert typed(model, torch.arange(3)).dtype == torch.int64
-    assert matched(model, data).y.tolist() == [3, 1, 1, 3]
-    assert data.x.dtype == torch.float32 and data.y.tolist() == [3, 1, 1, 3]
 
 
 @pytest.mark.parametrize(

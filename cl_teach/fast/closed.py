@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,13 @@ from .layers import Call, Moment, Use
 
 _CACHE = 2**18  # numbers that stay near the processor: a piece of work has about this size
 STORED = 2**23  # numbers kept at once for layers with many positions: 32 MB in float32
+
+
+class Kept(NamedTuple):
+    """The gradients at the output of one call with many positions."""
+
+    each: Tensor  # (N, K, features, T)
+    added: Tensor  # (N, K, features), the sum over positions
 
 
 def closed_sums(
@@ -44,22 +52,25 @@ def closed_sums(
     many = sorted({i for numbers in mine.values() for i in numbers if i not in alone})
     dtype, device = wide(output.dtype), output.device
     totals = {i: torch.zeros(calls[i].arranged(calls[i].output).shape[:2], dtype=dtype, device=device) for i in alone}
-    sums = {name: torch.zeros_like(_parameter(uses[name][0]), dtype=dtype, requires_grad=False) for name in mine}
-
     source, sent, last = _source(calls, alone, output, classes, columns)
     if last is not None:
         totals[last][:, slice(None) if classes is None else list(classes)] = columns.total(moment).to(dtype)
     targets = [i for i in (*alone, *many) if i != last]
+
+    sums: Named = {}
     if targets and source.requires_grad:
         at_once = max(1, STORED // max(1, n * stored_per_sample(calls, n)))
         while block := list(islice(sent, at_once)):
             kept = _sent_back(source, block, calls, targets, totals, moment)
             for name, numbers in mine.items():
-                if numbers and numbers[0] not in alone:
-                    sums[name] += _many(uses[name][0], [calls[i] for i in numbers], [kept[i] for i in numbers], moment)
+                if numbers and numbers[0] in kept:
+                    found = _many(uses[name][0], [calls[i] for i in numbers], [kept[i] for i in numbers], moment)
+                    sums[name] = sums[name] + found if name in sums else found
     for name, numbers in mine.items():
-        if numbers and numbers[0] in alone:
-            sums[name] += _alone_sum(uses[name][0], calls[numbers[0]], totals[numbers[0]], moment)
+        if numbers and numbers[0] in totals:
+            sums[name] = _alone_sum(uses[name][0], calls[numbers[0]], totals[numbers[0]], moment)
+        elif name not in sums:  # not called, or not reached
+            sums[name] = torch.zeros_like(_parameter(uses[name][0]), dtype=dtype, requires_grad=False)
     return sums
 
 
@@ -107,13 +118,9 @@ def _spread(column: Tensor, classes: Sequence[int] | None, output: Tensor) -> Te
 
 def _sent_back(
     source: Tensor, block: list[Tensor], calls: list[Call], targets: list[int], totals: dict[int, Tensor], moment: Moment
-) -> dict[int, Tensor]:
-    """Send the columns of ``block`` back: those ``alone`` are added to ``totals``, of the others all gradients are kept.
-
-    Returns:
-        number of the call -> (N, K, features, T), with K the length of the block.
-    """
-    kept: dict[int, Tensor] = {}
+) -> dict[int, Kept]:
+    """Send the columns of ``block`` back: those ``alone`` are added to ``totals``, of the others all gradients are kept."""
+    kept: dict[int, Kept] = {}
     outputs = [calls[i].output for i in targets]
     for k, column in enumerate(block):
         found = torch.autograd.grad(source, outputs, column, retain_graph=True, allow_unused=True)
@@ -124,10 +131,13 @@ def _sent_back(
                     totals[i].addcmul_(d, d) if moment is torch.square else totals[i].add_(moment(d))
                 continue
             if i not in kept:
-                shape = calls[i].arranged(calls[i].output).shape
-                kept[i] = torch.zeros(len(source), len(block), *shape[1:], dtype=wide(source.dtype), device=source.device)
+                size = (len(source), len(block), *calls[i].arranged(calls[i].output).shape[1:])
+                each = torch.zeros(size, dtype=wide(source.dtype), device=source.device)
+                kept[i] = Kept(each, each.new_zeros(size[:3]))
             if d is not None:
-                kept[i][:, k] = calls[i].arranged(d)
+                arranged = calls[i].arranged(d)
+                kept[i].each[:, k] = arranged
+                kept[i].added[:, k] = arranged.sum(2)  # now, while it is near the processor
     return kept
 
 
@@ -137,17 +147,17 @@ def _alone_sum(use: Use, call: Call, d: Tensor, moment: Moment) -> Tensor:
     return d.sum(0).view(parameter.shape) if use.part == "bias" else call.map.alone(parameter, call.met(), d, moment)
 
 
-def _many(use: Use, calls: list[Call], gradients: list[Tensor], moment: Moment) -> Tensor:
+def _many(use: Use, calls: list[Call], kept: list[Kept], moment: Moment) -> Tensor:
     """Many positions: per-sample gradients of a few samples at a time, each (K, parameter), then moments and sums."""
     if use.part == "bias":
-        added = sum((d.sum(3) for d in gradients[1:]), start=gradients[0].sum(3))  # over positions
+        added = sum((k.added for k in kept[1:]), start=kept[0].added)
         return moment(added).sum((0, 1)).view(_parameter(use).shape)
-    weight, n, k = _parameter(use), len(gradients[0]), gradients[0].shape[1]
-    sizes = calls[0].map.numbers(weight, k, sum(d.shape[3] for d in gradients))
-    at_once = max(1, _CACHE // max(1, sizes))
-    total = torch.zeros_like(weight, dtype=gradients[0].dtype, requires_grad=False)
-    for start in range(0, n, at_once):
-        d = _joined([g[start : start + at_once] for g in gradients])  # (n', K, features, T)
+    weight, first = _parameter(use), kept[0].each
+    numbers = calls[0].map.numbers(weight, first.shape[1], sum(k.each.shape[3] for k in kept))
+    at_once = max(1, _CACHE // max(1, numbers))
+    total = torch.zeros_like(weight, dtype=first.dtype, requires_grad=False)
+    for start in range(0, len(first), at_once):
+        d = _joined([k.each[start : start + at_once] for k in kept])  # (n', K, features, T)
         a = _joined([call.met(start, start + at_once) for call in calls])
         total += calls[0].map.many(weight, a, d, moment)
     return total

@@ -164,10 +164,9 @@ class PerSample:
         The label is the least likely one, for the gradient of a likely one may be zero.
         """
         labels, one = logits.argmin(1, keepdim=True), torch.ones_like(logits[:, :1])
-        columns = Labelled(logits.softmax(1), labels, one)
+        columns = Labelled(logits.softmax(1), labels, one / len(x))
         try:
             truth = plain(self.model, x, labels, one, self.classes)
-            truth = {name: f.to(wide(f.dtype)) * len(x) for name, f in truth.items()}
         except Exception:  # what torch.func cannot do
             truth = self._added(self.gradients(list(self.theta), x, columns))
 
