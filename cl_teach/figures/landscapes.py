@@ -185,8 +185,8 @@ def landscape(
     """
     names = tasks_of(surface, traces.items(), level)
     first, rings = names[0], rings or {}
-    steepness = float(np.ptp(array(surface.ys)) / np.ptp(array(surface.xs)))
-    figure, (axis,) = canvas(width=6.8, height=1.7 + min(7.0, 5.0 * steepness))
+    ratio = float(np.ptp(array(surface.ys)) / np.ptp(array(surface.xs)))
+    figure, (axis,) = canvas(width=6.8, height=1.7 + min(7.0, 5.0 * ratio))
     draw_regions(axis, surface, level)
     norm = _loss_scale(float(surface.loss[first].max()), torch.cat([t.loss[first] for t in traces.values()]), level)
     for k, (method, trace) in enumerate(traces.items()):
@@ -236,7 +236,9 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
         mark: dict[str, Any] = {"ms": 10, "ls": "none", "label": plain(style["label"]) + off, "zorder": 6}
         solid.plot(*(values[-1:] for values in way), style["marker"], **mark, **fill)
         words.append(f"{style['label']}{off} ends at {float(trace.loss[name][-1]):.2f}")
-    solid.plot(*(values[:1] for values in way), "o", ms=8, color="black", ls="none", label=THETA_A, zorder=6)
+    first = next(iter(traces.values()))
+    start = (float(first.x[0]), float(first.y[0]), min(float(first.loss[name][0]), top))
+    solid.plot(*start, "o", ms=8, color="black", ls="none", label=THETA_A, zorder=6)
     solid.view_init(35, -125)  # elevation and azimuth in degrees: into the valley, from the side of theta_A
     solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {plain(name)}")
     solid.set_aspect("equalxy")
