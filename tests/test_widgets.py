@@ -43,7 +43,7 @@ def test_the_play_button_and_its_slider_move_together():
 
 def test_moving_a_control_draws_nothing(monkeypatch):
     explorer = cl.widgets.Explorer(draw, {"λ": [0, 0.1, 1]})
-    monkeypatch.setattr(cl.figures, "_png", lambda canvas: pytest.fail("drawn while a learner waits"))
+    monkeypatch.setattr(cl.figures.style, "_png", lambda canvas: pytest.fail("drawn while a learner waits"))
     explorer.controls["λ"].value = 2
     assert explorer.picture.png.startswith(b"\x89PNG")
 

@@ -1,0 +1,52 @@
+"""Figures of the course, each with a text that says in words and rounded numbers what it shows.
+
+A file a subject, in the order of the lessons:
+
+- ``style``: the one visual language, and what a finished figure is
+- ``training``: the digits, and what training does to them
+- ``two_weights``: exact losses over two weights
+- ``strengths``: what each strength keeps and learns
+- ``bayes``: from Bayes to the Fisher information
+- ``sequences``: many tasks, one after another
+- ``lines``: loss along straight lines, true and predicted
+- ``landscapes``: loss over planes, and the ways of training there
+- ``journeys``: any run at any of its steps
+"""
+
+from .bayes import importance_images, label_choices, laplace_frame, score_histogram, terms
+from .journeys import Journeys
+from .landscapes import landscape, surface_3d
+from .lines import slices, truth_meter
+from .sequences import sequence
+from .strengths import frontier, stability, strength_frame
+from .style import METHODS, Picture, Stage, canvas, strength_label
+from .training import digits, forgetting_frame, learning_curves
+from .two_weights import circle, ellipse, two_weight_surface
+
+__all__ = [
+    "METHODS",
+    "Journeys",
+    "Picture",
+    "Stage",
+    "canvas",
+    "circle",
+    "digits",
+    "ellipse",
+    "forgetting_frame",
+    "frontier",
+    "importance_images",
+    "label_choices",
+    "landscape",
+    "laplace_frame",
+    "learning_curves",
+    "score_histogram",
+    "sequence",
+    "slices",
+    "stability",
+    "strength_frame",
+    "strength_label",
+    "surface_3d",
+    "terms",
+    "truth_meter",
+    "two_weight_surface",
+]

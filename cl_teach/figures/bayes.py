@@ -1,0 +1,113 @@
+"""From Bayes to the Fisher information: log densities, Laplace's approximation, scores, importances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.colors import LogNorm
+from torch import Tensor
+
+from .style import METHODS, RED, STEEL, TASK_B, Picture, array, canvas, percent, styled
+
+
+@styled
+def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
+    """Log densities over two weights side by side, each relative to its highest value; a cross marks that place."""
+    figure, axes = canvas(columns=len(panels), width=7.6, height=3.0, sharey=True)
+    levels = [-200, -100, -50, -20, -8, -3, -1, 0]
+    shade = colormaps["cividis"](np.linspace(0, 1, len(levels) - 1))
+    peaks = []
+    for axis, (name, values) in zip(axes, panels.items(), strict=True):
+        relative = np.maximum(array(values - values.max()), levels[0])
+        shades = axis.contourf(array(w1), array(w2), relative, levels=levels, colors=shade)
+        row, column = divmod(int(values.argmax()), len(w1))
+        x, y = float(w1[column]), float(w2[row])
+        peaks.append(f"{name} peaks at ({x:.1f}, {y:.1f})")
+        axis.plot(x, y, "X", ms=10, color="white", mec="black")
+        axis.set_title(name, fontsize=11)
+        axis.set(xlabel="weight 1", aspect="equal")
+    axes[0].set_ylabel("weight 2")
+    figure.colorbar(shades, ax=axes, label="log density below its peak", shrink=0.9)
+    return Picture(figure, f"Log densities over two weights: {'; '.join(peaks)}.")
+
+
+@styled
+def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float, step: int, n: int) -> Picture:
+    """Laplace's approximation of a density over one weight, as density (left) and log density (right).
+
+    Args:
+        w, log_density: the true curve, shape (N,), up to a constant.
+        mode, precision: of the normal distribution that replaces it.
+        step: 0 shows the density, 1 also its mode, 2 also the normal distribution.
+        n: how many samples it stands on, for the title.
+    """
+    figure, (left, right) = canvas(columns=2, width=7.6, height=3.5)
+    spacing = float(w[1] - w[0])
+    true_log = log_density - torch.logsumexp(log_density, 0) - np.log(spacing)
+    normal_log = 0.5 * np.log(precision / (2 * np.pi)) - 0.5 * precision * (w - mode) ** 2
+    for axis, transform in ((left, torch.exp), (right, lambda v: v)):
+        axis.plot(array(w), array(transform(true_log)), color=TASK_B["color"], lw=3, label="true posterior")
+        if step >= 1:
+            axis.axvline(mode, color="black", lw=1, ls=":", label="mode")
+        if step >= 2:
+            axis.plot(array(w), array(transform(normal_log)), color=RED, ls="--", label="Laplace (normal)")
+        axis.set_xlabel("weight 1")
+    left.set(ylabel="density", title=f"{n} samples", ylim=(0, 1.15 * float(true_log.exp().max())))
+    peak = float(true_log.max())
+    right.set(ylabel="log density", title="the same, as logarithm", ylim=(peak - 12, peak + 1.5))
+    right.legend(loc="lower center")
+    gap = 0.5 * float((true_log.exp() - normal_log.exp()).abs().sum()) * spacing
+    words = [
+        "the true posterior",
+        f"and its mode at {mode:.2f}",
+        f"and a normal density with standard deviation {precision**-0.5:.2f}",
+    ]
+    tail = f", which misplaces {percent(gap)} of the probability" if step == 2 else ""
+    return Picture(figure, f"{n} samples: {' '.join(words[: step + 1])}{tail}.")
+
+
+@styled
+def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
+    """Distribution of the per-sample score d log p / d weight: the wider, the larger the Fisher information."""
+    figure, axes = canvas(columns=len(scores), width=7, height=3.1, sharex=True, sharey=True)
+    parts = []
+    for axis, (name, values) in zip(axes, scores.items(), strict=True):
+        axis.hist(array(values), bins=41, range=(-3, 3), color=STEEL)
+        variance = float(values.var())
+        axis.set(xlabel=f"score of {name}", title=f"variance {variance:.3f}", yscale="log")
+        parts.append(f"{name} has variance {variance:.2f}")
+    axes[0].set_ylabel("samples")
+    return Picture(figure, f"Histograms of the score: {', '.join(parts)}.")
+
+
+@styled
+def importance_images(images: Mapping[str, Tensor]) -> Picture:
+    """Importance of each input pixel, shape (28, 28) each, on one common log scale; white means exactly zero."""
+    figure, axes = canvas(columns=len(images), width=2.6 * len(images) + 0.9, height=3.0)
+    top = max(float(image.max()) for image in images.values())
+    zeros = []
+    for axis, (name, image) in zip(axes, images.items(), strict=True):
+        shown = axis.imshow(np.ma.masked_equal(array(image), 0), cmap="cividis", norm=LogNorm(top * 1e-4, top))
+        axis.set(xticks=[], yticks=[], title=name)
+        zeros.append(f"{name}: {int((image == 0).sum())} of {image.numel()} pixels matter nothing")
+    figure.colorbar(shown, ax=axes, label="Fisher information", shrink=0.85)
+    return Picture(figure, f"Fisher information of the weights that leave each pixel. {'; '.join(zeros)}.")
+
+
+@styled
+def label_choices(tables: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Size of Fisher estimates relative to the exact one: panel -> {label choice: ratio of sums}."""
+    figure, axes = canvas(columns=len(tables), width=7.4, height=3.3, sharey=True)
+    colors = ["black", STEEL, METHODS["online EWC"]["color"], RED]
+    parts = []
+    for axis, (name, ratios) in zip(axes, tables.items(), strict=True):
+        bars = axis.bar(list(ratios), list(ratios.values()), color=colors[: len(ratios)])
+        axis.bar_label(bars, fmt="%.2f", padding=2)
+        axis.axhline(1, color="black", lw=1, ls=":")
+        axis.set(title=name, ylim=(0, 1.25))
+        parts.append(f"{name}: " + ", ".join(f"{label} {ratio:.2f}" for label, ratio in ratios.items()))
+    axes[0].set_ylabel("sum of F, relative to exact")
+    return Picture(figure, f"Size of each estimate relative to the exact Fisher information. {'; '.join(parts)}.")

@@ -1,0 +1,78 @@
+import time
+from dataclasses import replace
+
+import pytest
+from figure_inputs import TRACES, is_good, journeys, only_a, surface, trace
+
+from cl_teach import figures
+from cl_teach.landscapes import Surface
+
+
+def test_journey():
+    is_good(journeys()("L2", 10, 10), ["L2, λ = 10, after 10 steps on B", "A 71 %", "1.0 off the plane"])
+
+
+def test_a_journey_shows_every_run_at_every_step():
+    frames = journeys()
+    seen = {(m, s, step): frames(m, s, step) for m in ("none", "L2", "EWC") for s in (0, 10) for step in frames.steps}
+    assert frames.steps == [0, 10, 20]
+    assert len({picture.png for picture in seen.values()}) == len({picture.alt for picture in seen.values()}) == len(seen) == 18
+    assert all(picture.png.startswith(b"\x89PNG") and len(picture.png) <= 60 * 1024 for picture in seen.values())
+    again = frames("EWC", 10, 20)  # what other frames drew in between has left no mark
+    assert again.png == seen["EWC", 10, 20].png
+
+
+def test_a_frame_takes_less_than_its_figure():
+    """One picture that draws only what moves against one that draws everything, in turn."""
+    frames, ratios = journeys(), []
+    for step in (0, 10, 20):
+        start = time.perf_counter()
+        figures.landscape(surface(), TRACES).png  # noqa: B018
+        whole = time.perf_counter() - start
+        frames("EWC", 10, step)
+        ratios.append((time.perf_counter() - start - whole) / whole)
+    assert sorted(ratios)[1] < 0.5
+
+
+def test_names_of_tasks_are_shown_as_they_are():
+    name = r"$\foo$, which is quite a long name for a task"
+    both = surface()
+    renamed = Surface(
+        both.xs, both.ys, {name: both.loss["A"], "B": both.loss["B"]}, {name: both.loss["A"], "B": both.loss["B"]}
+    )
+    loss = {name: TRACES["EWC"].loss["A"], "B": TRACES["EWC"].loss["B"]}
+    path = replace(TRACES["EWC"], loss=loss, accuracy=loss)
+    assert name in figures.landscape(renamed, {"EWC": path}).alt
+    picture = figures.Journeys(renamed, {("EWC", 1): path})("EWC", 1, 20)
+    assert name in picture.alt and len(picture.png) > 2_000
+
+
+def test_the_frontier_joins_strengths_in_order():
+    ends = {strength: trace((1, 3), 0, a, 0.5) for strength, a in ((100, 0.3), (1, 0.9), (10, 0.6))}
+    frames = figures.Journeys(surface(), {("EWC", strength): t for strength, t in ends.items()})
+    line = frames("EWC", 1, 20).figure.axes[2].lines[0]
+    assert list(line.get_xdata()) == sorted(1 / (1 + a) for a in (0.3, 0.6, 0.9))
+
+
+def test_methods_stand_in_the_order_of_the_table_and_names_of_the_user_s_behind_them():
+    frames = figures.Journeys(surface(), {(method, 1): TRACES["EWC"] for method in ("mine", "EWC", "theirs", "L2")})
+    labels = [text.get_text() for text in frames("mine", 1, 20).figure.axes[2].get_legend().get_texts()]
+    assert labels == ["L2", "EWC", "mine", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: figures.Journeys(only_a(), {("EWC", 1): TRACES["EWC"]}), "losses of two tasks, got A only"),
+        (lambda: figures.Journeys(surface(), {}), "traces must hold at least one"),
+        (
+            lambda: figures.Journeys(surface(), {("L2", 0): TRACES["L2"], ("EWC", 0): replace(TRACES["EWC"], steps=[0, 1, 2])}),
+            r"traces must have the same steps, got \[0, 10, 20\] and \[0, 1, 2\]",
+        ),
+        (lambda: journeys()("L2", 3, 10), r"no path of L2 with strength 3; there are .*10"),
+        (lambda: journeys()("L2", 10, 11), r"step must be one of \[0, 10, 20\], got 11"),
+    ],
+)
+def test_bad_input_gets_one_clear_error(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
