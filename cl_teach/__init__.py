@@ -1,24 +1,14 @@
 """cl_teach: understand elastic weight consolidation by running it.
 
-The whole public surface is here; each name is explained where it is defined, and the modules read in this order:
-tasks, models, fisher, penalties, training, sweeps, landscapes, figures, widgets, course.
+The whole public surface is here, in the order in which the modules read; each name is explained where it is defined.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ._checks import device
-from .course import check, claim, setup
-from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
-from .fisher import diagonal_fisher
-from .history import Evaluation, History
-from .models import article_cnn, mlp, two_weights
-from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
-from .rivals import MAS, SI, output_sensitivity
-from .sweeps import Sweep, sweep
+# Five files hold the idea.
 from .tasks import (
     Split,
     Task,
@@ -28,14 +18,26 @@ from .tasks import (
     permuted_mnist,
     rotated,
     rotated_mnist,
-    split,
+    split_classes,
     split_mnist,
     two_weight_tasks,
 )
+from .models import article_cnn, mlp, two_weights
+from .fisher import diagonal_fisher
+from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
 from .training import Run, evaluate, learn, train
 
-if TYPE_CHECKING:
-    from . import figures, landscapes, widgets
+# Rooms of their own, each behind one door.
+from .history import Evaluation, History
+from .rivals import MAS, SI, output_sensitivity
+from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
+from .sweeps import Sweep, sweep
+
+if TYPE_CHECKING:  # matplotlib and ipywidgets are imported when a picture is first asked for: a server needs neither
+    from . import landscapes, figures, widgets
+
+from .course import check, claim, setup
+from ._checks import device
 
 __version__ = "0.1.0"
 
@@ -75,7 +77,7 @@ __all__ = [
     "rotated",
     "rotated_mnist",
     "setup",
-    "split",
+    "split_classes",
     "split_mnist",
     "sweep",
     "train",
@@ -85,8 +87,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> ModuleType:
-    # Matplotlib and ipywidgets are imported when a picture is first asked for: training on a server needs neither.
+def __getattr__(name: str) -> Any:
     if name in ("figures", "landscapes", "widgets"):
         return import_module(f".{name}", __name__)
+    if name == "split":  # what split_classes was called before
+        return split_classes
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -179,7 +179,7 @@ def permuted_mnist(n_tasks: int = 5, seed: int = 0, n_train: int | None = 10_000
     return permuted(mnist(n_train, n_test), n_tasks, seed)
 
 
-def split(task: Task, classes_per_task: int = 2, scenario: str = "task") -> list[Task]:
+def split_classes(task: Task, classes_per_task: int = 2, scenario: str = "task") -> list[Task]:
     """A sequence of tasks with ``classes_per_task`` classes of ``task`` each (van de Ven, Tuytelaars & Tolias 2022).
 
     Args:
@@ -208,9 +208,9 @@ def split(task: Task, classes_per_task: int = 2, scenario: str = "task") -> list
 def split_mnist(
     classes_per_task: int = 2, scenario: str = "task", n_train: int | None = 10_000, n_test: int | None = 2_000
 ) -> list[Task]:
-    """Split MNIST: 0 or 1, then 2 or 3, and so on, from the first ``n_train`` / ``n_test`` digits; see :func:`split`."""
-    split(_TINY, classes_per_task, scenario)
-    return split(mnist(n_train, n_test), classes_per_task, scenario)
+    """Split MNIST: 0 or 1, then 2 or 3, and so on, from the first ``n_train`` / ``n_test`` digits; see :func:`split_classes`."""
+    split_classes(_TINY, classes_per_task, scenario)
+    return split_classes(mnist(n_train, n_test), classes_per_task, scenario)
 
 
 def joint(tasks: Sequence[Task]) -> Task:

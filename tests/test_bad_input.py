@@ -91,7 +91,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("empty: learn", lambda w: cl.learn(w.model, []), "tasks", "none", "at least one task"),
     ("empty: joint", lambda w: cl.joint([]), "tasks", "none", "at least one task"),
     ("empty: split_mnist", lambda w: cl.split_mnist(n_train=5, n_test=2_000), "task", r"none of classes \(\d, \d\)", "more samples"),
-    ("empty: split", lambda w: cl.split(empty_class(), 2), "task", r"\(2, 3\)", "more samples"),
+    ("empty: split", lambda w: cl.split_classes(empty_class(), 2), "task", r"\(2, 3\)", "more samples"),
     # x and y of different length, or of the wrong kind
     ("lengths: Split", lambda w: cl.Split(zeros(4, 2), LABELS), "x and y", "4 .* 3", "same length"),
     ("labels in two columns: Split", lambda w: cl.Split(zeros(3, 2), LABELS[:, None]), "y", r"\(3, 1\)", r"\(N,\)"),

@@ -153,14 +153,14 @@ def test_split_mnist(mnist: cl.Task, scenario: str, labels: list[list[int]], cla
 
 
 def test_split_in_two_halves() -> None:
-    halves = cl.split(tiny(classes=4), classes_per_task=2, scenario="domain")
+    halves = cl.split_classes(tiny(classes=4), classes_per_task=2, scenario="domain")
     assert [h.train.y.tolist() for h in halves] == [[0, 1, 0, 1], [0, 1, 0, 1]]
     assert len(cl.split_mnist(classes_per_task=5, n_train=200, n_test=200)) == 2
 
 
 def test_joint_is_all_of_them() -> None:
     task = tiny(classes=4)
-    together = cl.joint(cl.split(task, 2))
+    together = cl.joint(cl.split_classes(task, 2))
     assert together.classes == task.classes and len(together.train) == len(task.train)
     order = together.train.x.flatten(1)[:, 0].argsort()
     assert torch.equal(together.train.x[order], task.train.x) and torch.equal(together.train.y[order], task.train.y)

@@ -270,7 +270,7 @@ def test_evaluate_uses_eval_mode_test_data_and_the_task_s_classes() -> None:
 
 
 def test_only_a_task_s_own_outputs_learn() -> None:
-    first, second = cl.split(blobs(0, classes=4), classes_per_task=2)
+    first, second = cl.split_classes(blobs(0, classes=4), classes_per_task=2)
     model = Seen(n_outputs=4)
     before = model.linear.weight.detach().clone()
     cl.train(model, second)
@@ -314,7 +314,7 @@ def test_metrics_by_hand() -> None:
 
 @pytest.mark.parametrize("scenario", ["task", "domain", "class"])
 def test_scenarios_are_evaluated_by_what_is_known(scenario: str) -> None:
-    tasks = cl.split(blobs(0, classes=4, n=200), 2, scenario=scenario)
+    tasks = cl.split_classes(blobs(0, classes=4, n=200), 2, scenario=scenario)
     model = small(n_classes=4)
     run = cl.learn(model, tasks, epochs=10)
     known = {"task": (0, 1), "domain": (0, 1), "class": (0, 1, 2, 3)}[scenario]
