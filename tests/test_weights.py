@@ -151,7 +151,19 @@ class SharedWeight(nn.Module):
         return self.last(self.second(self.first(x).tanh()))
 
 
-@pytest.mark.parametrize("make", [tiny, twice, Tied, SharedWeight, batch_normed, lambda: nn.Linear(4, 3)])
+class TwoNames(nn.Module):
+    """One tensor, two parameters of one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = nn.Parameter(torch.randn(4, 3))
+        self.back = self.there
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x @ self.there).tanh() @ self.back.T
+
+
+@pytest.mark.parametrize("make", [tiny, twice, Tied, SharedWeight, TwoNames, batch_normed, lambda: nn.Linear(4, 3)])
 def test_a_model_as_a_function_of_its_weights(make: Callable[[], nn.Module]) -> None:
     model, x = make().double().eval(), task().train.x
     model(x).sum().backward()
@@ -167,7 +179,7 @@ def test_a_model_as_a_function_of_its_weights(make: Callable[[], nn.Module]) -> 
     assert all(isinstance(p, nn.Parameter) and p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("make", [twice, SharedWeight])
+@pytest.mark.parametrize("make", [twice, SharedWeight, TwoNames])
 def test_a_gradient_flows_to_shared_weights_from_all_their_places(make: Callable[[], nn.Module]) -> None:
     model, x = make().double(), task().train.x
     theta = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}

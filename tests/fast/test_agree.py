@@ -133,6 +133,7 @@ INF, NAN = math.inf, math.nan
     ([3e38, 1.0], [3e38, 1.0], True),  # finite, but its square is not
     ([3e38, 1.0], [-3e38, 1.0], False),
     ([3e38, 1.0], [2e38, 1.0], False),
+    ([1e200, 1.0], [-1e200, 1.0], False),
 ])  # fmt: skip
 def test_infinities_and_nan_agree_with_themselves_in_the_same_place(a, b, same, dtype):
     assert agree(torch.tensor(a, dtype=dtype), torch.tensor(b, dtype=dtype), dtype) is same

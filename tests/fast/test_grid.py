@@ -27,6 +27,13 @@ class Own(nn.Module):
         return self.rest(self.first(2 * x))
 
 
+def switched_off() -> nn.Module:
+    """One class is impossible: its logit is minus infinity, which must not make a wrong way look right."""
+    model = Tied()
+    model.last.register_forward_hook(lambda module, args, output: output.index_fill(1, torch.tensor([2]), -torch.inf))
+    return model
+
+
 def hooked() -> nn.Module:
     model = tiny()
     model[1].register_forward_hook(lambda module, args, output: output**2)
@@ -57,6 +64,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], str, dict[str, Any]]] = {  # na
     "batch norm": (batch_normed, "first_done", {}),
     "layer norm first": (lambda: nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 3)), "plain", {}),
     "tied weights": (Tied, "plain", {}),
+    "tied weights, a class switched off": (switched_off, "plain", {"labels": (0, 1)}),
     "a layer called twice": (twice, "plain", {}),
     "frozen first layer": (frozen, "plain", {}),
     "a hook on a layer": (hooked, "plain", {}),

@@ -44,6 +44,18 @@ def test_the_line_measures_and_predicts():
     assert line.full["y"][-1] != line.full["x"][-1]  # three outputs against two
 
 
+def test_a_line_measures_and_predicts_on_test_data_and_a_plane_s_curvature_is_that_of_training_data():
+    mixed, model = cl.Task("A", task().train, task(n=20).test, classes=(0, 1, 2)), tiny()
+    line = interpolate(model, *SOLUTIONS[:2], {"task": mixed, "test": mixed.test, "train": mixed.train}, n=2)
+    for what in (line.loss, line.diagonal, line.full):
+        torch.testing.assert_close(what["task"], what["test"])
+        assert what["task"][-1] != what["train"][-1]
+    for full in (True, False):
+        found, test, train = (plane_curvature(model, THROUGH, d, full=full) for d in (mixed, mixed.test, mixed.train))
+        torch.testing.assert_close(found, train)
+        assert (found - test).norm() > 1e-3 * found.norm()
+
+
 def test_near_a_minimum_the_full_fisher_predicts_the_rise():
     data = cl.two_weight_tasks(n=200)[0].train
     model = cl.two_weights().double()

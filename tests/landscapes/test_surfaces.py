@@ -36,6 +36,13 @@ def test_any_number_of_data_sets_in_one_call():
         torch.testing.assert_close(together.accuracy[name], named.accuracy[other])
 
 
+def test_of_a_task_the_test_data_are_taken():
+    mixed = cl.Task("A", task().train, task(n=20).test, classes=(0, 1, 2))
+    for name, found in (("task", mixed), ("split", mixed.test)):
+        surface = loss_surface(tiny(), THROUGH, {name: found}, [0.0], [0.0])
+        assert surface.loss[name].item() == pytest.approx(cl.evaluate(tiny(), mixed.test).loss)
+
+
 class Counting(nn.Linear):
     """Remembers how often it was called."""
 
