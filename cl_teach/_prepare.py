@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
-from ._weights import eval_mode
+from ._weights import eval_mode, same_buffers
 from .tasks import Split, Task, data_and_classes
 
 Data = Split | Task | Iterable[Any]  # the last: a DataLoader, or any other iterable of batches (x, y)
@@ -121,7 +121,7 @@ def _fit(x: Tensor, like: Tensor) -> Tensor:
 
 def _outputs(model: nn.Module, x: Tensor, like: Tensor) -> int:
     """How many outputs ``model`` has, asked on one sample."""
-    with eval_mode(model), torch.no_grad():
+    with eval_mode(model), same_buffers(model), torch.no_grad():
         try:
             logits = model(_fit(x[:1], like))
         except (RuntimeError, TypeError, ValueError) as error:

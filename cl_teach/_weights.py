@@ -28,6 +28,11 @@ def shaped(vector: Tensor, like: Mapping[str, Tensor]) -> Named:
     return {name: piece.view(t.shape).to(t.dtype) for (name, t), piece in zip(like.items(), pieces, strict=True)}
 
 
+def as_in(model: nn.Module, named: Mapping[str, Tensor]) -> Named:
+    """``named`` in the order of the parameters of ``model``, on their device and in their type; strange names are left out."""
+    return {name: named[name].to(p) for name, p in model.named_parameters() if name in named}
+
+
 def wide(dtype: torch.dtype) -> torch.dtype:
     """The type to add up in: half-precision numbers are added up in float32."""
     return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype

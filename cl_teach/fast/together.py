@@ -15,8 +15,7 @@ from ..history import History, Recorder
 from ..models import head
 from ..penalties import Penalty
 from ..tasks import Split, Task
-
-ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity)
+from .pointwise import POINTWISE
 
 
 def train_together(
@@ -75,7 +74,7 @@ def stackable(model: nn.Module, penalty: Penalty) -> bool:
     layers = list(model)[1:] if flat else list(model)
     own = [f"{i}.{name}" for i, layer in enumerate(model) for name, _ in layer.named_parameters()]
     return (
-        all(type(layer) in (nn.Linear, *ELEMENTWISE) for layer in layers)
+        all(type(layer) in (nn.Linear, *POINTWISE) for layer in layers)
         and own == [name for name, p in model.named_parameters() if p.requires_grad]
         and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
     )

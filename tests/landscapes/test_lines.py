@@ -1,0 +1,152 @@
+"""Lines: what is measured, quadratics from the Fisher, curvature in a plane; the model is given back; bad input."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from small_networks import KINDS, assert_given_back, assert_refused, flat, task, tiny, weights, with_nan
+from torch import Tensor, nn
+
+import cl_teach as cl
+from cl_teach.landscapes import NoForwardMode, Plane, interpolate, lines, plane_curvature, plane_through
+
+SOLUTIONS = [weights(tiny(seed)) for seed in range(3)]
+THROUGH = plane_through(*SOLUTIONS)
+AXIS = torch.linspace(0, 1, 3)
+
+
+@pytest.mark.parametrize("labels", [(0, 1, 2), (0, 2)])
+def test_curvature_is_the_fisher_at_the_origin_seen_from_the_plane(labels):
+    model, data = tiny(seed=7), task(labels=labels)
+    at = tiny()
+    at.load_state_dict(THROUGH.origin)
+    u = torch.stack([flat(THROUGH.first), flat(THROUGH.second)])
+    whole = cl.full_fisher(at, data)
+    torch.testing.assert_close(plane_curvature(model, THROUGH, data), u @ whole @ u.T)
+    torch.testing.assert_close(plane_curvature(model, THROUGH, data, full=False), (u * whole.diagonal()) @ u.T)
+
+
+def test_the_line_measures_and_predicts():
+    model, a, b = tiny(), SOLUTIONS[0], SOLUTIONS[1]
+    data = task(labels=(0, 2))
+    line = interpolate(model, a, b, {"x": data, "y": data.train}, n=5)
+    step = flat(b) - flat(a)
+    assert line.t.tolist() == [0, 0.25, 0.5, 0.75, 1] and line.distance == pytest.approx(float(step.norm()))
+    for i, t in enumerate(line.t.tolist()):
+        model.load_state_dict({name: torch.lerp(a[name], b[name], t) for name in a})
+        for name, part in (("x", data), ("y", data.train)):
+            found = cl.evaluate(model, part)
+            assert line.loss[name][i] == pytest.approx(found.loss) and line.accuracy[name][i] == found.accuracy
+    model.load_state_dict(a)
+    whole = cl.full_fisher(model, data)
+    torch.testing.assert_close(line.full["x"], line.t**2 / 2 * (step @ whole @ step))
+    torch.testing.assert_close(line.diagonal["x"], line.t**2 / 2 * (step.square() @ whole.diagonal()))
+    assert line.full["y"][-1] != line.full["x"][-1]  # three outputs against two
+
+
+def test_a_line_measures_and_predicts_on_test_data_and_a_plane_s_curvature_is_that_of_training_data():
+    mixed, model = cl.Task("A", task().train, task(n=20).test, classes=(0, 1, 2)), tiny()
+    line = interpolate(model, *SOLUTIONS[:2], {"task": mixed, "test": mixed.test, "train": mixed.train}, n=2)
+    for what in (line.loss, line.diagonal, line.full):
+        torch.testing.assert_close(what["task"], what["test"])
+        assert what["task"][-1] != what["train"][-1]
+    for full in (True, False):
+        found, test, train = (plane_curvature(model, THROUGH, d, full=full) for d in (mixed, mixed.test, mixed.train))
+        torch.testing.assert_close(found, train)
+        assert (found - test).norm() > 1e-3 * found.norm()
+
+
+def test_near_a_minimum_the_full_fisher_predicts_the_rise():
+    data = cl.two_weight_tasks(n=200)[0].train
+    model = cl.two_weights().double()
+    cl.train(model, data, epochs=300, lr=0.5, batch_size=200, progress=False)
+    a = weights(model)
+    for direction in ([0.02, 0.01], [-0.004, 0.02]):
+        line = interpolate(model, a, {name: t + torch.tensor([direction]) for name, t in a.items()}, data, n=2)
+        rise = line.loss["data"] - line.loss["data"][0]
+        assert float(line.full["data"][-1]) == pytest.approx(float(rise[-1]), rel=0.02)
+
+
+class Recurrent(nn.Module):
+    """An LSTM has no derivatives in forward mode."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.lstm, self.out = nn.LSTM(4, 3, batch_first=True), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.lstm(x[:, None])[0][:, -1])
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_without_forward_mode_the_diagonal_and_what_was_measured_remain():
+    a, b, data = Recurrent(0), Recurrent(1), task()
+    frozen = cl.Split(data.test.x, data.test.y)
+    plane = plane_through(a, b)
+    with pytest.raises(NoForwardMode, match="full=False takes the diagonal"):
+        plane_curvature(a, plane, frozen)
+    with pytest.warns(RuntimeWarning, match="full is NaN: the whole Fisher needs derivatives in forward mode"):
+        line = interpolate(a, a, b, frozen, n=3)
+    assert line.full["data"].isnan().all() and (line.diagonal["data"][1:] > 0).all()
+    assert line.loss["data"][-1].item() == pytest.approx(cl.evaluate(b, frozen).loss, rel=1e-5)
+
+
+USERS: dict[str, Callable[[nn.Module, Plane, cl.Task], object]] = {
+    "interpolate": lambda model, plane, task: interpolate(model, plane.origin, plane.point(1, 1), task, n=3),
+    "full curvature": lambda model, plane, task: plane_curvature(model, plane, task),
+    "diagonal curvature": lambda model, plane, task: plane_curvature(model, plane, task, full=False),
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_is_given_back_as_it_was(user, kind):
+    assert_given_back(kind, USERS[user])
+
+
+# --- bad input
+
+
+A, B, C = SOLUTIONS
+OTHER = tiny(hidden=6)
+WIDE = task(shape=(7,))
+LINE = {"model": tiny(), "a": A, "b": B, "data": task()}
+CURVATURE = {"model": tiny(), "plane": THROUGH, "data": task()}
+Case = tuple[str, Callable[[], object], str, str, str]  # what is wrong, the call; the message: argument, given, what works
+TABLE: list[Case] = [
+    ("plane of another model", lambda: plane_curvature(**{**CURVATURE, "model": OTHER}), "plane", r"\(5, 4\)", r"\(6, 4\)"),
+    ("no plane", lambda: plane_curvature(**{**CURVATURE, "plane": A}), "plane", "dict", "plane_through"),
+    ("architecture: interpolate", lambda: interpolate(**{**LINE, "b": OTHER}), "b", r"\(6, 4\)", r"\(5, 4\)"),
+    ("NaN: interpolate", lambda: interpolate(**{**LINE, "a": with_nan(A)}), "a", "NaN", "finite"),
+    ("one point: interpolate", lambda: interpolate(**LINE, n=1), "n", "1", "at least 2"),
+    *[
+        (f"data {what}", lambda data=data: interpolate(**{**LINE, "data": data}), argument, given, works)
+        for what, data, argument, given, works in [
+            ("none", [], "data", "none", "at least one"),
+            ("a tensor", AXIS, "data", "Tensor", "a list of Task"),
+            ("of one name", [task(), task()], "data", r"\['A', 'A'\]", "different names"),
+            ("too wide", task(shape=(7,)), "model", r"\(12, 7\)", "4x5"),
+            ("with too many labels", task((0, 3)), "y", "class 3", "0 to 2"),
+        ]
+    ],
+    ("no model", lambda: interpolate(**{**LINE, "model": torch.sin}), "model", "builtin_function", "torch.nn.Module"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "argument", "given", "works"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_bad_input_is_refused_before_any_work(call, argument, given, works, monkeypatch):
+    def work(*args: object, **options: object) -> None:
+        raise AssertionError("work was begun")
+
+    for name in ("table", "diagonal_fisher", "restricted_fisher"):
+        monkeypatch.setattr(lines, name, work)
+    assert_refused(call, argument, given, works, LINE["model"], CURVATURE["model"], OTHER)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_curvature_passes_on_what_the_fisher_says_of_data_that_do_not_fit(full):
+    def call() -> object:
+        return plane_curvature(**{**CURVATURE, "data": WIDE}, full=full)
+
+    assert_refused(call, "model", r"\(12, 7\)", "4x5", CURVATURE["model"])
