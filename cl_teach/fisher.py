@@ -25,7 +25,7 @@ from .fast.columns import AllLabels, Columns, Labelled
 from .fast.per_sample import ColumnsOf, mean_moments
 from .models import head
 
-LABELS = ("exact", "stratified", "sample", "true", "predicted")
+LABELS = ("exact", "sample", "true", "predicted", "stratified")
 
 
 def label_weights(p: Tensor, choice: str, y: Tensor, uniform: Tensor, likeliest: int = 4) -> tuple[Tensor, Tensor]:

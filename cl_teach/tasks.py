@@ -208,7 +208,7 @@ def split_classes(task: Task, classes_per_task: int = 2, scenario: str = "task")
 def split_mnist(
     classes_per_task: int = 2, scenario: str = "task", n_train: int | None = 10_000, n_test: int | None = 2_000
 ) -> list[Task]:
-    """Split MNIST: 0 or 1, then 2 or 3, and so on, from the first ``n_train`` / ``n_test`` digits; see :func:`split_classes`."""
+    """Split MNIST: 0 or 1, then 2 or 3, ..., from the first ``n_train`` and ``n_test`` digits, see :func:`split_classes`."""
     split_classes(_TINY, classes_per_task, scenario)
     return split_classes(mnist(n_train, n_test), classes_per_task, scenario)
 

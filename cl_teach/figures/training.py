@@ -12,8 +12,8 @@ from torch import Tensor
 from .style import BLUE, DOTTED, RED, TASKS, Picture, accuracy_axis, array, canvas, percent, styled
 
 if TYPE_CHECKING:
+    from ..history import History
     from ..tasks import Task
-    from ..training import History
 
 
 def _draw_digit(axis: Axes, image: Tensor) -> None:
