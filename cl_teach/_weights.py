@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -58,6 +58,21 @@ def as_function(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Te
         return output
 
     return call
+
+
+def serving(model: nn.Module, x: Tensor, classes: Sequence[int] | None) -> tuple[Named, Named]:
+    """Which trainable weights the outputs ``classes`` (None: all) depend on, and which the others do, as truth values."""
+    theta = {name: p.detach().requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
+    with eval_mode(model), torch.enable_grad():
+        z = as_function(model)(theta, x)  # (N, outputs)
+    factors = torch.rand(z.shape, generator=torch.Generator().manual_seed(0)).to(z) + 0.5  # so that nothing cancels in the sum
+    ours = torch.zeros_like(factors)
+    ours[:, slice(None) if classes is None else list(classes)] = 1.0
+    found = []
+    for part in (ours, 1.0 - ours):
+        gradients = torch.autograd.grad(z, list(theta.values()), factors * part, retain_graph=True, materialize_grads=True)
+        found.append({name: g.to_dense() != 0 for name, g in zip(theta, gradients, strict=True)})
+    return found[0], found[1]
 
 
 @contextmanager

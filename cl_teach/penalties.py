@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import Data, prepare
-from ._weights import Named, as_function, copied, eval_mode
+from ._weights import Named, copied, serving
 from .fisher import LABELS, diagonal_fisher
-from .tasks import Split, Task, data_and_classes
+from .tasks import Split, Task
 
 
 class Penalty:
@@ -206,9 +206,8 @@ class L2(Penalty):
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         held = {name: torch.ones_like(p, requires_grad=False) for name, p in _checks.trainable(model).items()}
         if isinstance(data, (Split, Task)):
-            found, own = data_and_classes(data, "train")
-            ready = prepare(model, found.first(min(len(found), 256)), "train", classes or own)
-            here, elsewhere = _served(model, next(ready.batches(256))[0], ready.classes)
+            ready = prepare(model, data, "train", classes, move=False)
+            here, elsewhere = serving(model, next(ready.batches(256))[0], ready.classes)
             for name, h in held.items():
                 h[elsewhere[name] & ~here[name]] = 0.0
         return held
@@ -281,20 +280,6 @@ class LatestEWC(OnlineEWC):
 
     def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0, likeliest: int = 4) -> None:
         super().__init__(1.0, labels, n, seed, likeliest)
-
-
-def _served(model: nn.Module, x: Tensor, classes: Sequence[int] | None) -> tuple[Named, Named]:
-    """Which weights the outputs ``classes`` depend on, and which the other outputs do, as truth values by name."""
-    theta = {name: p.detach().requires_grad_() for name, p in _checks.trainable(model).items()}
-    with eval_mode(model), torch.enable_grad():
-        z = as_function(model)(theta, x)  # (N, outputs)
-    factors = torch.rand(z.shape, generator=torch.Generator().manual_seed(0)).to(z) + 0.5  # so that nothing cancels in the sum
-    ours = torch.isin(torch.arange(z.shape[1], device=z.device), torch.tensor(classes or range(z.shape[1]), device=z.device))
-    found = []
-    for part in (ours, ~ours):
-        gradients = torch.autograd.grad(z, list(theta.values()), factors * part, retain_graph=True, materialize_grads=True)
-        found.append({name: g.to_dense() != 0 for name, g in zip(theta, gradients, strict=True)})
-    return found[0], found[1]
 
 
 def _shares(precision: list[Tensor], c: float) -> list[Tensor]:
