@@ -132,12 +132,11 @@ def _sent_back(
                 continue
             if i not in kept:
                 size = (len(source), len(block), *calls[i].arranged(calls[i].output).shape[1:])
-                each = torch.zeros(size, dtype=wide(source.dtype), device=source.device)
-                kept[i] = Kept(each, each.new_zeros(size[:3]))
-            if d is not None:
-                arranged = calls[i].arranged(d)
-                kept[i].each[:, k] = arranged
-                kept[i].added[:, k] = arranged.sum(2)  # now, while it is near the processor
+                each = torch.empty(size, dtype=wide(source.dtype), device=source.device)
+                kept[i] = Kept(each, each.new_empty(size[:3]))
+            arranged = None if d is None else calls[i].arranged(d)
+            kept[i].each[:, k] = 0.0 if arranged is None else arranged
+            kept[i].added[:, k] = 0.0 if arranged is None else arranged.sum(2)  # now, while it is near the processor
     return kept
 
 

@@ -42,14 +42,14 @@ def mean_moments(
 ) -> Named:
     """Mean over samples of the sums over columns of ``moment`` (square or abs) of per-sample gradients, by parameter."""
     parameters = _checks.trainable(model)
-    totals = {name: torch.zeros_like(p, dtype=wide(p.dtype), requires_grad=False) for name, p in parameters.items()}
+    totals: Named = {}
 
     def visit(work: PerSample, x: Tensor, columns_of: Bound) -> None:
         for name, total in work.sums(x, columns_of, moment).items():
-            totals[name] += total
+            totals[name] = totals[name].add_(total) if name in totals else total
 
     count = visit_chunks(visit, model, data, columns_of, plain, n, classes, seed, chunk, ways=("closed", "vmap"))
-    return {name: (t / count).to(parameters[name].dtype) for name, t in totals.items()}
+    return {name: totals[name].div_(count).to(p.dtype) for name, p in parameters.items()}
 
 
 def visit_chunks(
