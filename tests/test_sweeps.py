@@ -353,7 +353,7 @@ def test_a_file_of_another_sweep_is_left_as_it_was(tmp_path: Path, monkeypatch: 
         ({"model": lambda seed: small(seed + 1)}, "model"),
     ]
     for changes, message in other:
-        with pytest.raises(ValueError, match=f"is of a sweep with another {message}" if "=" not in message else message):
+        with pytest.raises(ValueError, match=f"was made with another {message}" if "=" not in message else message):
             run(file=path, **changes)
     with pytest.raises(ValueError, match="another task_b"):
         cl.sweep(small, A, blobs(2), methods=METHODS, strengths=STRENGTHS, file=path, **OPTIONS)
