@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import io
 import json
@@ -47,13 +48,14 @@ class Store:
         if not isinstance(file, (str, os.PathLike)):
             raise TypeError(f"file must be a path, got {file!r} of type {type(file).__name__}")
         self.path, self.types = os.path.realpath(file), [*types]
-        self._name = f"-{secrets.token_hex(8)}"  # as owner of claims
+        self._owner = f"-owner-{secrets.token_hex(8)}"  # also the end of the name of the file beside it
         self._lock: sqlite3.Connection | None = None
+        here = json.loads(json.dumps(configuration, default=float))  # float: for tensors and numpy's numbers
         with self._clear_errors():
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
         self._db.text_factory = lambda text: text.decode(errors="replace")  # damaged keys do not match their digest
         try:
-            self._begin(json.loads(json.dumps(configuration, default=float)))  # float: for tensors and numpy's numbers
+            self._begin(here)
         except BaseException:
             self._db.close()
             raise
@@ -72,11 +74,10 @@ class Store:
             taken = set(self._column("SELECT key FROM results UNION SELECT key FROM claims"))
             free = [key for key in keys if json.dumps(key) not in taken]
             if free and self._lock is None:
-                self._lock = sqlite3.connect(self.path + self._name, isolation_level=None)
+                self._lock = sqlite3.connect(self.path + self._owner, isolation_level=None)
                 self._lock.execute("PRAGMA journal_mode = MEMORY")  # no file beside it
                 self._lock.execute("BEGIN EXCLUSIVE")
-            for name in [self._name, *map(json.dumps, free)] if free else []:  # itself first: so it is known when idle, too
-                self._db.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (name, self._name))
+            self._db.executemany("INSERT INTO claims VALUES (?, ?)", [(json.dumps(key), self._owner) for key in free])
         return free
 
     def put(self, results: Mapping[Key, Any]) -> None:
@@ -96,7 +97,7 @@ class Store:
         if self._lock:
             self._lock.close()
         with contextlib.closing(self._db), contextlib.suppress(OSError), self._clear_errors():  # or the next one buries
-            if self._column("SELECT key FROM claims"):
+            if self._beside() or self._column("SELECT key FROM claims"):
                 with self._transaction():
                     self._bury_the_dead()
 
@@ -127,24 +128,30 @@ class Store:
             rows = self._db.execute(query, (name,)).fetchall()
             try:
                 if any(_digest(name, part, content) != sha256 for part, content, sha256 in rows):
-                    raise ValueError("it is not what was written")
+                    raise ValueError("another digest")
                 blob = io.BytesIO(b"".join(content for _, content, _ in rows))
                 with _turn, torch.serialization.safe_globals(self.types):
                     return tuple(json.loads(name)), torch.load(blob, weights_only=True)
-            except Exception as error:
-                raise sqlite3.DatabaseError(f"{name}: {str(error).splitlines()[0]}") from error
+            except Exception as error:  # torch's own advice would be to run what is in the file
+                raise sqlite3.DatabaseError(f"{name} is not what was put there") from error
 
     def _bury_the_dead(self) -> None:
         """End the claims of owners that have closed or been killed; one store at a time, as it is within a transaction."""
-        for owner in self._column("SELECT DISTINCT owner FROM claims"):
+        living = set()
+        for path in self._beside():
             try:
-                with contextlib.closing(sqlite3.connect(self.path + owner, timeout=0, isolation_level=None)) as lock:
+                with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as lock:
                     lock.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                continue  # it lives
+            except sqlite3.OperationalError:  # its owner holds the lock
+                living.add(path[len(self.path) :])
+                continue
             with contextlib.suppress(OSError):
-                os.unlink(self.path + owner)
+                os.unlink(path)
+        for owner in {*self._column("SELECT owner FROM claims")} - living:
             self._db.execute("DELETE FROM claims WHERE owner = ?", (owner,))
+
+    def _beside(self) -> list[str]:
+        return glob.glob(glob.escape(self.path) + "-owner-" + 16 * "[0-9a-f]")
 
     def _column(self, query: str) -> list[Any]:
         return [value for (value,) in self._db.execute(query)]
