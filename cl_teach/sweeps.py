@@ -262,11 +262,14 @@ def _work(result: Sweep, jobs: dict[int, _Job], store: Store | None, executor: E
 
 def _units(result: Sweep, jobs: dict[int, _Job], pending: Iterable[Unit]) -> list[Unit]:
     """The work that can begin, in order."""
-    busy, units = {key for unit in pending for key in unit}, []
+    begun, units = {*result.results, *(key for unit in pending for key in unit)}, []
     for seed, job in jobs.items():
         for method in result.methods if seed in result.starts else [""]:
-            keys = [(method, strength, seed) for strength in result.strengths.get(method, [0.0])]
-            left, size = [key for key in keys if key not in result.results and key not in busy], job.sizes.get(method, 1)
+            keys, size = (
+                [(method, strength, seed) for strength in result.strengths.get(method, [0.0])],
+                job.sizes.get(method, 1),
+            )
+            left = [key for key in keys if key not in begun]
             units += [left[i : i + size] for i in range(0, len(left), size)]
     return units
 
@@ -314,9 +317,8 @@ def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick:
     results = []
     for model, strength, history in zip(models, strengths, histories, strict=True):
         if history is None:  # one by one
-            _set(model, start)
             penalty = copy.deepcopy(start.penalties[method])
-            history = _train(model, job.task_b, penalty=penalty, strength=strength, **options)
+            history = _train(_set(model, start), job.task_b, penalty=penalty, strength=strength, **options)
         history.weights = [{name: t.cpu() for name, t in weights.items()} for weights in history.weights]
         weights, buffers = _weights(model)
         distance = math.sqrt(sum(float((weights[n] - t).double().square().sum()) for n, t in start.weights.items()))
