@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 def whole_number(name: str, value: object, at_least: int) -> int:
@@ -55,6 +58,21 @@ def seed(value: object) -> int:
     if number >= 2**63:
         raise ValueError(f"seed must be below 2**63, got {number}")
     return number
+
+
+def several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> tuple[T, ...]:
+    """Several numbers, each of which ``check`` accepts, no two alike."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be several numbers such as [1, 10], got {values!r}")
+    try:
+        found = tuple(check(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"in {name}: {error}") from None
+    if not found:
+        raise ValueError(f"{name} must hold at least one number, got none")
+    if twice := [value for value in found if found.count(value) > 1]:
+        raise ValueError(f"{name} must differ from one another, got {twice[0]} more than once")
+    return found
 
 
 def one_of(name: str, value: object, choices: Sequence[str]) -> str:

@@ -12,33 +12,34 @@ import inspect
 import math
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from . import _checks
-from ._journal import Journal
-from ._weights import Named
+from ._progress import bar
+from ._store import Store
+from ._weights import Named, copied
 from .fast.together import stackable, train_together
 from .history import Evaluation, History
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
 from .rivals import MAS, SI
-from .tasks import Split, Task
+from .tasks import Split, Task, data_and_classes
 from .training import evaluate, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
 OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "every")  # of train, the same for A and B
 
+POLL = 0.5  # seconds between two looks at what other processes have done
 Data = Task | Split
-Key = tuple[str, float, int]  # method, strength, seed
-P = ParamSpec("P")
-T = TypeVar("T")
+Key = tuple[str, float, int]  # method, strength, seed; to learn A is ("", 0.0, seed)
+Unit = list[Key]  # work that is done together: of one method and seed
 
 
 @dataclass
@@ -116,10 +117,8 @@ class Sweep:
                 keys = [(method, strength, s) for s in (self.seeds if seed is None else [seed])]
                 done = [self.results[key] for key in keys if key in self.results]
                 if done:
-                    a, b = (
-                        sum(e.accuracy for e in column) / len(done) for column in ([r.a for r in done], [r.b for r in done])
-                    )
-                    table[method][strength] = a, b
+                    a, b = sum(r.a.accuracy for r in done), sum(r.b.accuracy for r in done)
+                    table[method][strength] = a / len(done), b / len(done)
         return table
 
 
@@ -155,7 +154,9 @@ def sweep(
         watch, keep_weights: recorded while B is learnt, every ``every`` steps; see :class:`History`. The path of a network
             of 80,000 weights takes 320 kB a step kept.
         file: where finished work is written at once; the same sweep with the same file continues where it was, however
-            it ended. One sweep at a time may use it.
+            it ended. Several processes that run it at the same time share the work: none does what another has done or is
+            doing, others take over from one that was killed, and each returns all results. They may run on several machines
+            if files are locked between these. With an ``executor`` a process takes all the work that can begin.
         executor: does the work: threads, processes, a cluster (Dask's ``client.get_executor()``, ipyparallel's
             ``client.executor()``). Each unit of work is sent with its data and networks; a process uses one core. Threads
             take turns where networks are not trained together. None works here.
@@ -171,92 +172,43 @@ def sweep(
         ``history.diverged``.
 
     Raises:
-        TypeError, ValueError: an argument cannot work, or ``file`` is of another sweep, in use or damaged (it stays as it is);
-            raised before any work.
+        TypeError, ValueError, OSError: an argument cannot work, or ``file`` is of another sweep or damaged (it stays as it
+            is), or cannot be written; raised before any work.
         RuntimeError: the network diverged on A already.
     """
     settings = _options(options)
-    makers, numbers = _methods(methods), _several("seeds", seeds, _checks.seed)
-    lambdas = _strengths(strengths, list(makers))
+    makers, numbers = _methods(methods), _checks.several("seeds", seeds, _checks.seed)
+    result = Sweep(tuple(makers), _strengths(strengths, list(makers)), numbers)
     _checks.whole_number("together", together, at_least=1)
     _checks.whole_number("epochs", settings["epochs"], at_least=0)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}")
-    networks = {seed: _checks.module(model if isinstance(model, nn.Module) else model(seed)) for seed in numbers}
-    fresh = {seed: {name: _penalty(name, make) for name, make in makers.items()} for seed in numbers}
-    for network in networks.values():
-        for data in (task_a, task_b):  # no step is taken, but every check of training and testing is made
-            _train(copy.deepcopy(network), data, watch={"": data, **(watch or {})}, **{**settings, "epochs": 0})
-    for penalty in fresh[numbers[0]].values():
-        (task_a.train if isinstance(task_a, Task) else task_a).first(getattr(penalty, "n", None))
-    configuration = {
-        "model": [_digest(network, *network.state_dict().values()) for network in networks.values()],
-        "task_a": _digest_data(task_a),
-        "task_b": _digest_data(task_b),
-        "methods": {name: _describe(penalty) for name, penalty in fresh[numbers[0]].items()},
-        "strengths": {method: list(some) for method, some in lambdas.items()},
-        "seeds": list(numbers),
-        "watch": {name: _digest_data(data) for name, data in (watch or {}).items()},
-        "keep_weights": bool(keep_weights),
-        **settings,
-    }
-
-    stacked = {m: settings["step"] == "proximal" and stackable(networks[numbers[0]], p) for m, p in fresh[numbers[0]].items()}
-    sizes = {method: together if stacked[method] else 1 for method in makers}  # so that each run is kept as soon as it ends
-    result = Sweep(tuple(makers), lambdas, numbers)
-    journal = Journal(file, configuration, [Start, Result, Evaluation, History]) if file is not None else None
-    for seed, key, record in journal.records if journal else []:
-        if key is None:
-            result.starts[seed] = _unpacked(record, fresh[seed])
-        else:
-            result.results[key] = record
-
-    queue: list[tuple[int, str, list[float]]] = []  # units of work: seed, method, strengths; no strengths: learn A
+    jobs = {}
     for seed in numbers:
-        queue += _units(result, seed, sizes) if seed in result.starts else [(seed, "", [])]
-    sample = task_b.train if isinstance(task_b, Task) else task_b
-    steps = settings["epochs"] * math.ceil(len(sample) / settings["batch_size"])
-    quiet = not progress or os.environ.get("TQDM_DISABLE") == "1"
-    worker = executor or _Here()
-    pending: dict[Future[Any], tuple[int, str, list[float]]] = {}
-    total, done = len(numbers) * (1 + sum(map(len, lambdas.values()))), len(result.starts) + len(result.results)
-    bar = tqdm(total=total * steps, initial=done * steps, disable=quiet, delay=2, leave=False, desc="sweep", unit="step")
+        network = _checks.module(model if isinstance(model, nn.Module) else model(seed))
+        fresh = {name: _penalty(name, make) for name, make in makers.items()}
+        sizes = {m: together if settings["step"] == "proximal" and stackable(network, p) else 1 for m, p in fresh.items()}
+        jobs[seed] = _Job(network, fresh, task_a, task_b, seed, settings, watch or {}, bool(keep_weights), sizes, os.getpid())
+        _check(jobs[seed])
+
+    runs = [(method, strength, seed) for seed in numbers for method in makers for strength in result.strengths[method]]
+    samples = data_and_classes(task_b, "train")[0]
+    steps = settings["epochs"] * math.ceil(len(samples) / settings["batch_size"])  # of a run, or of A
+    store = None if file is None else Store(file, _configuration(result, jobs), [Start, Result, Evaluation, History])
     try:
-        while queue or pending:
-            while queue and (executor is not None or not pending):
-                seed, method, some = unit = queue.pop(0)
-                job = _Job(networks[seed], task_a, task_b, seed, settings, watch or {}, keep_weights, os.getpid())
-                work: tuple[Any, ...] = (_learn_a, job, fresh[seed])
-                if method:
-                    tick = bar.update if executor is None else None  # which would not travel
-                    work = (_learn_b, job, result.starts[seed], method, some, tick)
-                pending[worker.submit(*work)] = unit
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                seed, method, some = pending.pop(future)
-                if method:
-                    new = {(method, strength, seed): run for strength, run in zip(some, future.result(), strict=True)}
-                    if journal:
-                        journal.append([(seed, key, run) for key, run in new.items()])
-                    result.results.update(new)
-                else:
-                    start = future.result()
-                    if journal:
-                        journal.append([(seed, None, _packed(start))])
-                    result.starts[seed] = start
-                    queue = _units(result, seed, sizes) + queue
-                finished = len(result.starts) + len(result.results)
-                bar.update(finished * steps - bar.n)  # what has not been counted step by step
+        _take_over(result, jobs, store)
+        total, done = steps * (len(numbers) + len(runs)), steps * (len(result.starts) + len(result.results))
+        with bar(total, "sweep", "step", progress, done) as shown:
+            _work(result, jobs, store, executor, shown, steps)
     except KeyboardInterrupt:
         result.interrupted = True
         kept = "" if file is None else f" and kept in {os.fspath(file)}"
-        message = f"interrupted after {len(result.results)} of {total - len(numbers)} runs; what is done is returned{kept}"
+        message = f"interrupted after {len(result.results)} of {len(runs)} runs; what is done is returned{kept}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     finally:
-        for future in pending:
-            future.cancel()
-        bar.close()
-        if journal:
-            journal.close()
+        if store:
+            store.close()
+    result.results = {key: result.results[key] for key in runs if key in result.results}
     if diverged := [key for key, run in result.results.items() if run.history.diverged]:
         message = f"{len(diverged)} of {len(result.results)} runs diverged: their loss is no longer finite, first {diverged[0]}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
@@ -271,33 +223,93 @@ class _Job:
     """What every unit of work of one seed needs, wherever it is done."""
 
     model: nn.Module
+    penalties: dict[str, Penalty]  # that know no task yet
     task_a: Data
     task_b: Data
     seed: int
     settings: dict[str, Any]
     watch: Mapping[str, Data]
     keep_weights: bool
+    sizes: dict[str, int]  # method -> how many strengths are a unit of work: 1 if they gain nothing from one another
     caller: int  # its process
 
 
-def _learn_a(job: _Job, penalties: dict[str, Penalty]) -> Start:
+def _work(result: Sweep, jobs: dict[int, _Job], store: Store | None, executor: Executor | None, shown: Any, steps: int) -> None:
+    """Do what is left, and wait for what other processes with the same file are doing."""
+    submit, tick = (_at_once, shown.update) if executor is None else (executor.submit, None)  # a bar would not travel
+    pending: dict[Future[Any], Unit] = {}
+    try:
+        while (units := _units(result, jobs, pending.values())) or pending:
+            for unit in units:
+                if pending and executor is None:
+                    break  # what is pending is done already: keep it first
+                if mine := store.claim(unit) if store else unit:
+                    method, _, seed = unit[0]
+                    work: list[Any] = [_learn_a, jobs[seed]]
+                    if method:
+                        work = [_learn_b, jobs[seed], result.starts[seed], method, [strength for _, strength, _ in mine], tick]
+                    pending[submit(*work)] = mine
+            if not pending:
+                time.sleep(POLL)
+            for future in wait(pending, POLL if store else None, FIRST_COMPLETED).done:
+                new = dict(zip(pending.pop(future), future.result(), strict=True))
+                if store:
+                    store.put({key: _plain(value) for key, value in new.items()})
+                _add(result, new)
+            _take_over(result, jobs, store)
+            shown.update(steps * (len(result.starts) + len(result.results)) - shown.n)  # what has not been counted step by step
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _units(result: Sweep, jobs: dict[int, _Job], pending: Iterable[Unit]) -> list[Unit]:
+    """The work that can begin, in order."""
+    begun, units = {*result.results, *(key for unit in pending for key in unit)}, []
+    for seed, job in jobs.items():
+        for method in result.methods if seed in result.starts else [""]:
+            keys = [(method, strength, seed) for strength in result.strengths.get(method, [0.0])]
+            left, size = [key for key in keys if key not in begun], job.sizes.get(method, 1)
+            units += [left[i : i + size] for i in range(0, len(left), size)]
+    return units
+
+
+def _add(result: Sweep, new: Mapping[Key, Any]) -> None:
+    result.starts.update({seed: start for (method, _, seed), start in new.items() if not method})
+    result.results.update({key: run for key, run in new.items() if key[0]})
+
+
+def _take_over(result: Sweep, jobs: dict[int, _Job], store: Store | None) -> None:
+    """Add what has come into the file, from an earlier sweep or another process."""
+    found = store.done([*result.results, *(("", 0.0, seed) for seed in result.starts)]) if store else {}
+    for (method, _, seed), start in found.items():
+        if not method:
+            states, start.penalties = start.penalties, copy.deepcopy(jobs[seed].penalties)
+            for name, penalty in start.penalties.items():
+                penalty.load_state_dict(states[name])
+    _add(result, found)
+
+
+def _plain(value: Any) -> Any:
+    """Penalties as plain data: a file must not say which classes to make."""
+    states = {name: penalty.state_dict() for name, penalty in getattr(value, "penalties", {}).items()}
+    return replace(value, penalties=states) if isinstance(value, Start) else value
+
+
+def _learn_a(job: _Job) -> list[Start]:
     _one_core(job.caller)
-    model, penalties = copy.deepcopy((job.model, penalties))  # threads share what they are given
+    model, penalties = copy.deepcopy((job.model, job.penalties))  # threads share what they are given
     if _train(model, job.task_a, penalty=_Spectators(penalties.values()), seed=job.seed, **job.settings).diverged:
         raise RuntimeError(f"the network diverged on A with seed {job.seed}, before any method could act; try a smaller lr")
     for penalty in penalties.values():
         penalty.consolidate(model, job.task_a)
         penalty.to("cpu")
-    return Start(*_evaluations(model, job), *_weights(model), penalties)
+    return [Start(*_evaluations(model, job), *_weights(model), penalties)]
 
 
-def _learn_b(
-    job: _Job, start: Start, method: str, strengths: list[float], tick: Callable[[int], object] | None
-) -> list[Result]:
+def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick: Any) -> list[Result]:
     _one_core(job.caller)
-    models = [copy.deepcopy(job.model) for _ in strengths]
-    for model in models:
-        _set(model, start)
+    models = [_set(copy.deepcopy(job.model), start) for _ in strengths]
     options = {"watch": job.watch, "keep_weights": job.keep_weights, "seed": job.seed, **job.settings}
     histories: list[History | None] = [None] * len(strengths)
     if len(strengths) > 1:
@@ -305,26 +317,13 @@ def _learn_b(
     results = []
     for model, strength, history in zip(models, strengths, histories, strict=True):
         if history is None:  # one by one
-            _set(model, start)
             penalty = copy.deepcopy(start.penalties[method])
-            history = _train(model, job.task_b, penalty=penalty, strength=strength, **options)
+            history = _train(_set(model, start), job.task_b, penalty=penalty, strength=strength, **options)
         history.weights = [{name: t.cpu() for name, t in weights.items()} for weights in history.weights]
         weights, buffers = _weights(model)
         distance = math.sqrt(sum(float((weights[n] - t).double().square().sum()) for n, t in start.weights.items()))
         results.append(Result(*_evaluations(model, job), distance, weights, buffers, history))
     return results
-
-
-def _packed(start: Start) -> Start:
-    """Penalties as plain data: a file must not say which classes to make."""
-    return replace(start, penalties={name: penalty.state_dict() for name, penalty in start.penalties.items()})  # type: ignore[misc]
-
-
-def _unpacked(start: Start, fresh: dict[str, Penalty]) -> Start:
-    penalties = copy.deepcopy(fresh)
-    for name, penalty in penalties.items():
-        penalty.load_state_dict(start.penalties[name])  # type: ignore[arg-type]
-    return replace(start, penalties=penalties)
 
 
 class _Spectators(Penalty):
@@ -339,13 +338,10 @@ class _Spectators(Penalty):
             penalty.observe(model)
 
 
-class _Here(Executor):
-    """No executor: the work is done at once, by the caller."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
+def _at_once(work: Callable[..., Any], *args: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(work(*args))
+    return future
 
 
 _turn = threading.Lock()  # train sets the random state and the warning filters, of which a process has one
@@ -368,58 +364,59 @@ def _one_core(caller: int) -> None:
 
 def _evaluations(model: nn.Module, job: _Job) -> tuple[Evaluation, Evaluation]:
     a, b = job.task_a, job.task_b
-    covered = isinstance(a, Task) and isinstance(b, Task) and set(a.classes) <= set(b.classes)
-    choice = b.classes if covered and isinstance(b, Task) else None  # class-incremental: among all met so far, as in learn
-    return evaluate(model, a, choice), evaluate(model, b)
+    if isinstance(a, Task) and isinstance(b, Task) and set(a.classes) <= set(b.classes):
+        return evaluate(model, a, b.classes), evaluate(model, b)  # class-incremental: among all met so far, as in learn
+    return evaluate(model, a), evaluate(model, b)
 
 
 def _weights(model: nn.Module) -> tuple[Named, Named]:
-    weights = {name: p.detach().cpu().clone() for name, p in model.named_parameters() if p.requires_grad}
+    weights = {name: t.cpu() for name, t in copied(model).items()}
     return weights, {name: t.cpu().clone() for name, t in model.named_buffers()}
 
 
 @torch.no_grad()
-def _set(model: nn.Module, start: Start) -> None:
+def _set(model: nn.Module, start: Start) -> nn.Module:
     kept = start.weights | start.buffers
     for name, t in [*model.named_parameters(), *model.named_buffers()]:
         if name in kept:
             t.copy_(kept[name])
+    return model
 
 
 # what is asked for
 
 
-def _units(result: Sweep, seed: int, sizes: dict[str, int]) -> list[tuple[int, str, list[float]]]:
-    units = []
-    for method in result.methods:
-        left = [strength for strength in result.strengths[method] if (method, strength, seed) not in result.results]
-        units += [(seed, method, left[i : i + sizes[method]]) for i in range(0, len(left), sizes[method])]
-    return units
+def _check(job: _Job) -> None:
+    """No step is taken, but every check of training and testing is made."""
+    for data in (job.task_a, job.task_b):
+        _train(copy.deepcopy(job.model), data, watch={"": data, **job.watch}, **{**job.settings, "epochs": 0})
+    for penalty in job.penalties.values():
+        data_and_classes(job.task_a, "train")[0].first(penalty.n)
 
 
-def _several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> tuple[T, ...]:
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be several numbers such as [1, 10], got {values!r}")
-    try:
-        found = tuple(check(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"in {name}: {error}") from None
-    if not found:
-        raise ValueError(f"{name} must hold at least one number, got none")
-    if twice := [value for value in found if found.count(value) > 1]:
-        raise ValueError(f"{name} must differ from one another, got {twice[0]} more than once")
-    return found
+def _configuration(result: Sweep, jobs: dict[int, _Job]) -> dict[str, Any]:
+    """What the results depend on."""
+    job = jobs[result.seeds[0]]
+    return {
+        "model": [_digest(j.model, *j.model.state_dict().values()) for j in jobs.values()],
+        "task_a": _digest_data(job.task_a),
+        "task_b": _digest_data(job.task_b),
+        "watch": {name: _digest_data(data) for name, data in job.watch.items()},
+        "methods": {name: _describe(penalty) for name, penalty in job.penalties.items()},
+        "strengths": result.strengths,
+        "seeds": result.seeds,
+        "keep_weights": job.keep_weights,
+        **job.settings,
+    }
 
 
 def _strengths(strengths: Any, methods: list[str]) -> dict[str, tuple[float, ...]]:
     if not isinstance(strengths, Mapping):
-        same = _several("strengths", strengths, _checks.strength)
-        return dict.fromkeys(methods, same)
+        return dict.fromkeys(methods, _checks.several("strengths", strengths, _checks.strength))
     if set(strengths) != set(methods):
-        raise ValueError(
-            f"strengths must have the methods {', '.join(methods)}, got {', '.join(map(str, strengths)) or 'none'}"
-        )
-    return {method: _several(f"strengths[{method!r}]", strengths[method], _checks.strength) for method in methods}
+        got = ", ".join(map(str, strengths)) or "none"
+        raise ValueError(f"strengths must have the methods {', '.join(methods)}, got {got}")
+    return {method: _checks.several(f"strengths[{method!r}]", strengths[method], _checks.strength) for method in methods}
 
 
 def _methods(methods: object) -> dict[str, Any]:
@@ -466,10 +463,9 @@ def _digest(what: object, *tensors: Tensor) -> str:
     for t in tensors:
         digest.update(f"{t.dtype} {tuple(t.shape)}".encode())
         digest.update(t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]  # to be read in errors
 
 
 def _digest_data(data: Data) -> str:
-    if isinstance(data, Split):
-        return _digest("split", data.x, data.y)
-    return _digest(data.classes, data.train.x, data.train.y, data.test.x, data.test.y)
+    (train, classes), (test, _) = data_and_classes(data, "train"), data_and_classes(data, "test")
+    return _digest(classes, train.x, train.y, test.x, test.y)

@@ -6,11 +6,13 @@ import json
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 
 import cl_teach as cl
 from cl_teach import sweeps
+from cl_teach._store import Store
 
 STRENGTHS = [0.0, 0.1, 10.0, 1e6]
 METHODS = ["L2", "EWC", "SI"]
@@ -249,20 +252,25 @@ def test_a_finished_sweep_is_read_not_repeated(tmp_path: Path, monkeypatch: pyte
     assert equal(again.starts[0].penalties["EWC"].precision, first.starts[0].penalties["EWC"].precision)
 
 
-def test_a_file_cut_off_anywhere_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_continues_after_any_unit_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "sweep"
     whole = run(file=path, together=2)
     content = path.read_bytes()
     done = count_work(monkeypatch)
     counts = []
-    for length in [0, 5, 17, 30, *range(1_000, len(content), len(content) // 12), len(content) - 1]:
-        path.write_bytes(content[:length])
+    path.write_bytes(b"")  # a kill came before anything else
+    assert_same(whole, run(file=path, together=2))
+    assert len(done) == 13
+    for rows in (1, 2, 4, 8, 12):  # the configuration, A, the runs of B by twos
+        path.write_bytes(content)
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("DELETE FROM results WHERE rowid > ?", (rows,))
         done.clear()
         assert_same(whole, run(file=path, together=2))
         assert len(set(done)) == len(done)
         counts.append(len(done))
-        assert path.stat().st_size == len(content)
-    assert counts == sorted(counts, reverse=True) and counts[0] == 1 + len(METHODS) * len(STRENGTHS) and counts[-1] == 2
+        assert os.listdir(tmp_path) == ["sweep"]
+    assert counts == [13, 12, 10, 6, 2]
 
 
 KILL = """
@@ -353,12 +361,14 @@ def test_a_file_of_another_sweep_is_left_as_it_was(tmp_path: Path, monkeypatch: 
         ({"model": lambda seed: small(seed + 1)}, "model"),
     ]
     for changes, message in other:
-        with pytest.raises(ValueError, match=f"is of a sweep with another {message}" if "=" not in message else message):
+        with pytest.raises(ValueError, match=f"was made with another {message}" if "=" not in message else message):
             run(file=path, **changes)
     with pytest.raises(ValueError, match="another task_b"):
         cl.sweep(small, A, blobs(2), methods=METHODS, strengths=STRENGTHS, file=path, **OPTIONS)
     assert path.read_bytes() == content
-    for damaged in (content[:400] + bytes([content[400] ^ 1]) + content[401:], b"a,b\n1,2\n", b"x"):
+    place = content.rindex(b"weights")  # within a result
+    damaged_bytes = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    for damaged in (damaged_bytes, content[:-500], b"a,b\n1,2\n", b"x", b"cl_teach sweep 1\n" + content):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="it is left as it is"):
             run(file=path)
@@ -366,19 +376,136 @@ def test_a_file_of_another_sweep_is_left_as_it_was(tmp_path: Path, monkeypatch: 
     assert done == []
 
 
-def test_a_file_is_used_by_one_sweep_at_a_time(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl")
-    path = tmp_path / "sweep"
-    run(file=path)
-    content = path.read_bytes()
-    code = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", code, path], stdin=-1, stdout=-1, text=True) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(ValueError, match="in use by another sweep"):
-            run(file=path)
-        holder.communicate("\n")
-    assert path.read_bytes() == content
-    run(file=path)
+SHARE = """
+import json, os, sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+import test_sweeps as t
+path, log = sys.argv[2:4]
+learn_a, learn_b = t.sweeps._learn_a, t.sweeps._learn_b
+
+def note(*keys):
+    with open(log, "a") as f:
+        f.write(json.dumps([os.getpid(), keys]) + "\\n")
+
+def logged_a(job):
+    note(["", 0.0, job.seed])
+    return learn_a(job)
+
+def logged_b(job, start, method, strengths, *rest):
+    note(*[[method, s, job.seed] for s in strengths])
+    return learn_b(job, start, method, strengths, *rest)
+
+t.sweeps._learn_a, t.sweeps._learn_b = logged_a, logged_b
+print("ready", flush=True)
+input()
+swept = t.shared(path)
+torch.save([[list(key), run.weights, run.history.loss] for key, run in swept.results.items()], sys.argv[4])
+print(len(swept.starts), swept.interrupted, flush=True)
+"""
+
+
+def shared(path: Path | None) -> cl.Sweep:
+    return run(file=path, seeds=[0, 1], together=2, epochs=10, every=100)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work_of_one_file(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    path, log, folder = tmp_path / "results" / "sweep", tmp_path / "log", str(Path(__file__).parent)
+    workers = [
+        subprocess.Popen([sys.executable, "-c", SHARE, folder, path, log, tmp_path / str(i)], stdin=-1, stdout=-1, text=True)
+        for i in range(2)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None and worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    for worker in workers:
+        out, _ = worker.communicate(timeout=120)
+        assert (out, worker.returncode) == ("2 False\n", 0)
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    keys = [tuple(key) for _, unit in entries for key in unit]
+    expected = {(m, s, seed) for m in METHODS for s in STRENGTHS for seed in (0, 1)} | {("", 0.0, seed) for seed in (0, 1)}
+    assert len(keys) == len(expected) and set(keys) == expected  # each once
+    assert {worker for worker, _ in entries} == {worker.pid for worker in workers}  # by both of them
+    assert os.listdir(tmp_path / "results") == ["sweep"]
+    whole = shared(None)
+    for i in range(2):
+        results = torch.load(tmp_path / str(i))
+        assert [tuple(key) for key, _, _ in results] == list(whole.results)
+        for key, weights, loss in results:
+            assert equal(weights, whole[tuple(key)].weights) and loss == whole[tuple(key)].history.loss
+
+
+HANG = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import test_sweeps as t
+calls, learn_b = [], t.sweeps._learn_b
+
+def hanging(*args):
+    calls.append(args)
+    if len(calls) == 2:
+        print("at work", flush=True)
+        time.sleep(600)
+    return learn_b(*args)
+
+t.sweeps._learn_b = hanging
+t.run(file=sys.argv[2], together=2)
+"""
+
+
+@pytest.mark.slow
+def test_the_work_of_a_killed_process_is_done_by_one_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "results").mkdir()
+    path, waits, seen = tmp_path / "results" / "sweep", list[int](), list[Any]()
+    done = count_work(monkeypatch)
+    with subprocess.Popen([sys.executable, "-c", HANG, Path(__file__).parent, path], stdout=-1, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "at work\n"
+
+        def sleep(seconds: float) -> None:
+            waits.append(len(done))
+            if len(waits) == 3:
+                seen.extend(done)
+                other.kill()
+                other.wait()
+
+        monkeypatch.setattr(sweeps.time, "sleep", sleep)
+        swept = run(file=path, together=2)
+    first, hung = [("L2", s, 0) for s in STRENGTHS[:2]], [("L2", s, 0) for s in STRENGTHS[2:]]
+    assert seen == [(m, s, 0) for m in METHODS[1:] for s in STRENGTHS]  # all but what the other has done or works on
+    assert waits == [len(seen)] * 3 and done == seen + hung
+    assert set(swept.results) == {*first, *hung, *seen} and list(swept.results)[:4] == first + hung
+    monkeypatch.undo()
+    assert_same(swept, run(together=2))
+    assert os.listdir(tmp_path / "results") == ["sweep"]
+
+
+def test_an_executor_does_not_start_what_another_is_doing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, arguments, counts = tmp_path / "sweep", list[Any](), list[int]()
+    done = count_work(monkeypatch)
+    monkeypatch.setattr(sweeps, "Store", lambda *given: arguments.append(given) or Store(*given))
+    whole = run(file=path, together=2)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM results WHERE key LIKE '%EWC%' OR key LIKE '%SI%'")
+    other = Store(*arguments[0])
+    assert len(other.claim([("EWC", 10.0, 0), ("SI", 0.0, 0)])) == 2
+
+    def sleep(seconds: float) -> None:
+        counts.append(len(done))
+        other.close()
+
+    monkeypatch.setattr(sweeps.time, "sleep", sleep)
+    done.clear()
+    with ThreadPoolExecutor(2) as pool:
+        swept = run(file=path, together=2, executor=pool)
+    assert counts == [6] and set(done[6:]) == {("EWC", 10.0, 0), ("SI", 0.0, 0)}
+    assert list(swept.results) == list(whole.results)
+    assert os.listdir(tmp_path) == ["sweep"]
 
 
 # Ctrl-C, progress, bad input
@@ -403,6 +530,9 @@ def test_ctrl_c_returns_what_is_done(model: Any, tmp_path: Path, monkeypatch: py
     assert message == f"interrupted after {done} of 12 runs; what is done is returned and kept in {tmp_path / 'sweep'}"
     assert part.interrupted and list(part.results) == list(whole.results)[:done]
     assert list(part.accuracies()["L2"]) == STRENGTHS[:done] and part.accuracies()["SI"] == {}
+    assert os.listdir(tmp_path) == ["sweep"]
+    with closing(sqlite3.connect(tmp_path / "sweep")) as db:
+        assert db.execute("SELECT * FROM claims").fetchall() == []
     monkeypatch.setattr(sweeps, "_learn_b", learn_b)
     assert_same(run(model, file=tmp_path / "sweep", together=2), whole)
 
@@ -497,6 +627,18 @@ def test_bad_input_is_refused_before_any_work(
         warnings.simplefilter("error")
         run(file=tmp_path / "sweep", **changes)
     assert done == [] and not (tmp_path / "sweep").exists()
+
+
+def test_a_file_that_cannot_be_made_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = count_work(monkeypatch)
+    for file, kind, message in (
+        (tmp_path / "no" / "sweep", OSError, "file .*sweep cannot be used: there is no folder"),
+        (tmp_path, OSError, "file .* cannot be used: it is a folder"),
+        (3, TypeError, "file must be a path, got 3 of type int"),
+    ):
+        with pytest.raises(kind, match=message):
+            run(file=file)
+    assert done == [] and os.listdir(tmp_path) == []
 
 
 def test_a_penalty_in_use_is_refused() -> None:
