@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import cl_teach as cl
-from cl_teach import sweeps
+from cl_teach import _progress, sweeps
 from cl_teach._store import Store
 
 STRENGTHS = [0.0, 0.1, 10.0, 1e6]
@@ -556,19 +556,21 @@ def test_ctrl_c_within_a_single_run(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bars: list[Any] = []
 
-    class Bar(sweeps.tqdm):  # type: ignore[misc, name-defined]
+    class Bar(_progress.tqdm):  # type: ignore[misc, name-defined]
         def __init__(self, **settings: Any) -> None:
-            bars.append(settings)
-            self.seen: list[float] = []
+            self.known: dict[str, Any] = settings
+            if settings["desc"] == "sweep":  # each run has one of its own, which is silent
+                bars.append(settings)
+            else:
+                assert settings["disable"]
             super().__init__(**{**settings, "delay": 0, "file": io.StringIO()})
 
         def update(self, n: float = 1) -> Any:
-            self.seen.append(n)
             result = super().update(n)
-            bars[-1]["n"] = self.n
+            self.known["n"] = self.n
             return result
 
-    monkeypatch.setattr(sweeps, "tqdm", Bar)
+    monkeypatch.setattr(_progress, "tqdm", Bar)
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     for model in (small, single):
         run(model, file=tmp_path / model.__name__)
