@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
 from cl_teach import fisher
+from cl_teach.fast import closed, per_sample
 from cl_teach.fast.per_sample import PerSample
 from cl_teach.models import head
 
@@ -421,6 +422,116 @@ def test_random_architectures(layers: list[str], seed: int, chunk: int, labels: 
     model = nn.Sequential(*parts, nn.Flatten(), nn.Linear(h[0].numel(), 3))
     y = torch.randint(0, 3, (5,))
     assert_same(cl.diagonal_fisher(model, cl.Split(x.clone(), y), labels, chunk=chunk), reference(model, x, labels, y))
+
+
+@pytest.mark.parametrize("labels", [*LABELS, "sample", "stratified"])
+@pytest.mark.parametrize("name", ["attention", "prelu", "branching", "lstm", "article's CNN"])
+def test_the_plain_way_is_the_definition(name: str, labels: str) -> None:
+    build, shape = EDGES[name]
+    model, x, y = build().double().eval(), torch.randn(4, *shape), torch.randint(0, 3, (4,))
+    p = model(x).detach().softmax(1)
+    uniform = torch.rand(4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain = fisher.plain_squares(model, x, *fisher.label_weights(p, labels, y, uniform, likeliest=1))
+    if labels in LABELS:
+        assert_same(plain, reference(model, x, labels, y), rtol=1e-9)
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y), labels, likeliest=1), plain, rtol=1e-9)
+
+
+def test_the_plain_way_is_the_judge_of_the_quick_ones() -> None:
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)), torch.randn(6, 4)
+    assert set(ways(model, x).values()) == {"closed"}
+    asked: list[str] = []
+
+    def another(model: nn.Module, *arguments: object) -> dict[str, Tensor]:
+        asked.append(type(model).__name__)
+        found = fisher.plain_squares(model, *arguments)
+        return {**found, "0.weight": 1.01 * found["0.weight"]}
+
+    work = PerSample(model, x[:2], None, another, ("closed", "vmap"))
+    assert asked == ["Sequential"]
+    assert work.way == {"0.bias": "closed", "2.weight": "closed", "2.bias": "closed"}  # 0.weight goes sample by sample
+
+
+def test_torch_func_is_not_believed_where_it_is_wrong() -> None:
+    """torch 2.14: vmap of PReLU's gradient is another number, and no error."""
+    model, x = nn.Sequential(nn.Linear(4, 5), nn.PReLU(), nn.Linear(5, 3)), torch.randn(6, 4)
+    y = torch.randint(0, 3, (6,))
+    for labels in ("exact", "true"):
+        assert_same(cl.diagonal_fisher(model, cl.Split(x, y), labels), reference(model, x, labels, y))
+
+
+def test_a_stratified_fisher_is_right_on_average_and_less_noisy_than_draws_alone() -> None:
+    model, data = example(n=4)
+    many = cl.Split(data.x.repeat(5000, 1, 1), data.y.repeat(5000))
+    exact = cl.diagonal_fisher(model, data)
+    for likeliest in (1, 2, 3):
+        found = cl.diagonal_fisher(model, many, "stratified", likeliest=likeliest, chunk=2000)
+        assert max(float((found[name] - f).norm() / f.norm()) for name, f in exact.items()) < 0.03  # 20,000 draws
+    for enough in (4, 5, 100):  # of five classes
+        assert_same(cl.diagonal_fisher(model, data, "stratified", likeliest=enough), exact, rtol=1e-12)
+
+    def noise(labels: str, **options: int) -> float:
+        draws = [cl.diagonal_fisher(model, data, labels, seed=seed, **options) for seed in range(60)]
+        return sum(float((d[name] - f).square().sum()) for d in draws for name, f in exact.items())
+
+    noises = [noise("sample"), *(noise("stratified", likeliest=k) for k in (1, 2, 3))]
+    assert noises[1] < 0.8 * noises[0] and noises[2] < 0.8 * noises[1] and noises[3] < 0.8 * noises[2]
+
+
+@pytest.mark.parametrize("labels", ["exact", "stratified", "sample"])
+def test_many_classes_a_few_columns_at_a_time(labels: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv1d(2, 3, 3), nn.PReLU(), nn.Flatten(), nn.Linear(12, 5), nn.Tanh(), nn.Linear(5, 40)]
+    model, x, y = nn.Sequential(*layers), torch.randn(9, 2, 6), torch.randint(0, 40, (9,))
+    data = cl.Split(x, y)
+    whole = cl.diagonal_fisher(model, data, labels)
+    if labels == "exact":
+        assert_same(whole, reference(model, x, labels, y))
+    sizes: list[int] = []
+    sent_back = closed._sent_back
+
+    def counted(source: Tensor, block: list[Tensor], *rest: object) -> object:
+        sizes.append(len(block) * len(source))
+        return sent_back(source, block, *rest)
+
+    monkeypatch.setattr(closed, "_sent_back", counted)
+    for module in (closed, per_sample):
+        monkeypatch.setattr(module, "STORED", 500)
+    assert_same(cl.diagonal_fisher(model, data, labels), whole, rtol=1e-10)
+    assert max(sizes) * 12 <= 500  # the convolution has 12 numbers a sample and column
+    assert len(set(sizes)) > 1 or labels == "sample"
+
+
+def test_outputs_that_are_named_twice_or_in_another_order_are_the_same_outputs() -> None:
+    model, data = example()
+    data = cl.Split(data.x, data.y % 3)
+    wanted = cl.diagonal_fisher(model, data, classes=(0, 1, 2))
+    for classes in ((0, 0, 1, 2), (2, 1, 0), [1, 2, 0, 2]):
+        assert_same(cl.diagonal_fisher(model, data, classes=classes), wanted, rtol=0)
+        assert cl.evaluate(model, data, classes) == cl.evaluate(model, data, (0, 1, 2))
+
+
+class Residual(nn.Module):
+    """What meets the last layer goes elsewhere too; the output is, or is not, that layer's own."""
+
+    def __init__(self, last: bool) -> None:
+        super().__init__()
+        self.a, self.b, self.out, self.last = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4), last
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.a(x).tanh()
+        return self.out(h + self.b(h).tanh()) if self.last else h + self.out(self.b(h).tanh())
+
+
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("classes", [None, (1, 3)])
+def test_backward_passes_that_begin_below_the_last_layer(last: bool, classes: tuple[int, ...] | None, labels: str) -> None:
+    model, x = Residual(last), torch.randn(6, 4)
+    y = torch.randint(0, 4, (6,)) if classes is None else torch.tensor(classes)[torch.randint(0, 2, (6,))]
+    places = y if classes is None else (y == 3).long()
+    got = cl.diagonal_fisher(model, cl.Split(x, y), labels, classes=classes)
+    assert_same(got, reference(model, x, labels, places, classes))
 
 
 def example(n: int = 40, seed: int = 0) -> tuple[nn.Module, cl.Split]:
