@@ -27,16 +27,16 @@ from .fisher import diagonal_fisher
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
 from .training import Run, evaluate, learn, train
 
-# Rooms of their own, each behind one door.
+# Rooms of their own, each behind one door; most are opened when something in them is first asked for.
 from .history import Evaluation, History
-from .rivals import MAS, SI, output_sensitivity
-from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
-from .sweeps import Sweep, sweep
 
-if TYPE_CHECKING:  # matplotlib and ipywidgets are imported when a picture is first asked for: a server needs neither
+if TYPE_CHECKING:
+    from .rivals import MAS, SI, output_sensitivity
+    from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
+    from .sweeps import Sweep, sweep
     from . import landscapes, figures, widgets
+    from .course import check, claim, setup
 
-from .course import check, claim, setup
 from ._checks import device
 
 __version__ = "0.1.0"
@@ -87,9 +87,22 @@ __all__ = [
 ]
 
 
+_ROOMS = {
+    "rivals": ("MAS", "SI", "output_sensitivity"),
+    "curvature": ("fisher_vector_product", "full_fisher", "kfac", "restricted_fisher"),
+    "sweeps": ("Sweep", "sweep"),
+    "landscapes": (),  # these three are asked for by their own names
+    "figures": (),
+    "widgets": (),
+    "course": ("check", "claim", "setup"),
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("figures", "landscapes", "widgets"):
-        return import_module(f".{name}", __name__)
     if name == "split":  # what split_classes was called before
         return split_classes
+    for room, names in _ROOMS.items():
+        if name == room or name in names:
+            opened = import_module(f".{room}", __name__)
+            return opened if name == room else getattr(opened, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

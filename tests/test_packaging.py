@@ -100,6 +100,20 @@ def test_licences() -> None:
     assert all(name.removesuffix(".xz") in notice for name in DATA if name.endswith(".xz"))
 
 
+def test_the_reading_order_of_the_readme_is_that_of_the_imports() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"\[`(\w+)(?:\.py|/)`\]", line.split(" | ")[0]) for line in page.splitlines() if line.startswith("| [`")]
+    told = [name for row in rows for name in row]
+    lines = (ROOT / "cl_teach/__init__.py").read_text(encoding="utf-8").splitlines()
+    imported = [re.match(r" *from \.(\w*) import ([\w, ]*)", line) for line in lines]
+    order = [name for found in imported if found for name in (found[1] or found[2]).split(", ") if name[0] != "_"]
+    assert told == [*order, "fast"] and told[:5] == ["tasks", "models", "fisher", "penalties", "training"]
+    there = {
+        path.stem for path in (ROOT / "cl_teach").iterdir() if path.stem[0] not in "_." and path.stem not in ("data", "py")
+    }
+    assert set(told) == there, "each module stands in the table, and nothing else does"
+
+
 IMPORTS = """
 import json, sys, time
 start = time.perf_counter()
@@ -107,9 +121,18 @@ import torch
 middle = time.perf_counter()
 import cl_teach
 end = time.perf_counter()
-heavy = [name for name in ("torchvision", "matplotlib", "ipywidgets", "IPython", "PIL") if name in sys.modules]
+heavy = [name for name in ("torchvision", "matplotlib", "ipywidgets", "IPython", "PIL", "sqlite3") if name in sys.modules]
 print(json.dumps({"ratio": (end - middle) / (middle - start), "heavy": heavy}))
 """
+
+
+def test_every_public_name_is_there_and_rooms_are_opened_when_asked_for() -> None:
+    import cl_teach
+
+    assert all(getattr(cl_teach, name) is not None for name in cl_teach.__all__)
+    assert cl_teach.sweep.__module__ == "cl_teach.sweeps" and cl_teach.landscapes.__name__ == "cl_teach.landscapes"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        cl_teach.nothing  # noqa: B018
 
 
 def test_import_is_light() -> None:
