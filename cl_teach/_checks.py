@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -124,16 +124,14 @@ def trainable(model: object) -> dict[str, nn.Parameter]:
     return parameters
 
 
-def same_parameters(name: str, known: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
-    """Whether what was consolidated (``known``) belongs to the model with these ``parameters``."""
-    missing = [n for n in known if n not in parameters]
-    strange = [n for n in parameters if n not in known]
-    other = [n for n in known if n in parameters and known[n].shape != parameters[n].shape]
-    if missing or strange or other:
-        details = [f"{n} had shape {tuple(known[n].shape)}, is now {tuple(parameters[n].shape)}" for n in other]
-        details += [f"{n} is not trainable here" for n in missing] + [f"{n} is unknown to it" for n in strange]
+def same_parameters(name: str, known: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
+    """Whether all that was consolidated (``known``) is among the ``parameters`` of a model, in the shape it had."""
+    wrong = [f"{n} is missing" for n in known if n not in parameters]
+    there = [(n, tuple(t.shape), tuple(parameters[n].shape)) for n, t in known.items() if n in parameters]
+    wrong += [f"{n} had shape {before}, is now {now}" for n, before, now in there if before != now]
+    if wrong:
         raise ValueError(
-            f"{name} was consolidated on another model: {'; '.join(details[:3])}. "
+            f"{name} was consolidated on another model: {'; '.join(wrong[:3])}. "
             "Use it on that model or a copy of it, or make a new penalty"
         )
 

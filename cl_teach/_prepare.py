@@ -21,16 +21,18 @@ class Prepared:
     """Labelled data that fit a model.
 
     Attributes:
-        x: inputs (N, ...); converted batch by batch, as a second copy of all of them would cost memory.
+        x: inputs (N, ...); their type is changed batch by batch, as a second copy of all of them would cost memory.
         y: labels (N,), int64, on the device of the model, counted within ``classes``.
         classes: the outputs that take part, None for all of them.
         like: a tensor of the device and floating-point type of the model.
+        n_outputs: of the model.
     """
 
     x: Tensor
     y: Tensor
     classes: tuple[int, ...] | None
     like: Tensor
+    n_outputs: int
 
     def __len__(self) -> int:
         return len(self.y)
@@ -56,13 +58,20 @@ class Prepared:
 
 
 def prepare(
-    model: nn.Module, data: Split | Task, part: str, classes: Sequence[int] | None = None, *, move: bool = True
+    model: nn.Module,
+    data: Split | Task,
+    part: str,
+    classes: Sequence[int] | None = None,
+    *,
+    move: bool = True,
+    n_outputs: int | None = None,
 ) -> Prepared:
     """``data`` checked against ``model``: the ``part`` ("train" or "test") of a task with its classes, or a Split.
 
     Args:
         classes: take the place of the task's.
         move: bring all inputs to the device of the model now; else each batch is moved when it is its turn.
+        n_outputs: of the model, if they are known; None asks it on one sample.
 
     Raises:
         TypeError: ``data`` is neither a Split nor a Task.
@@ -75,10 +84,10 @@ def prepare(
     classes = classes or own
     _checks.images_and_labels(found.x, found.y)  # again: what a tensor holds can change
     like = next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), found.x)
-    n_outputs = _outputs(model, found.x, like)
+    n_outputs = n_outputs or _outputs(model, found.x, like)
     chosen = None if classes is None else tuple(sorted(set(classes)))  # one rule for all: ascending, each once
     y = _within(found.y.to(like.device), chosen, n_outputs)
-    return Prepared(found.x.to(like.device) if move else found.x, y, chosen, like)
+    return Prepared(found.x.to(like.device) if move else found.x, y, chosen, like, n_outputs)
 
 
 def prepared_batches(model: nn.Module, data: Data, n: int | None, classes: Sequence[int] | None) -> Iterator[Prepared]:
@@ -97,14 +106,16 @@ def prepared_batches(model: nn.Module, data: Data, n: int | None, classes: Seque
             "Split(x, y) makes one"
         )
     wanted = None if n is None else _checks.whole_number("n", n, at_least=1)
-    count = 0
+    count, n_outputs = 0, None
     for pair in data:
         if not (isinstance(pair, Sequence) and len(pair) == 2):
             raise TypeError(f"data must give batches (x, y), got a {type(pair).__name__}")
         batch = Split(pair[0], torch.as_tensor(pair[1]))
         if wanted is not None:
             batch = batch.first(min(len(batch), wanted - count))
-        yield prepare(model, batch, "train", classes)
+        ready = prepare(model, batch, "train", classes, n_outputs=n_outputs)
+        n_outputs = ready.n_outputs
+        yield ready
         count += len(batch)
         if count == wanted:
             return

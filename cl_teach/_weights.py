@@ -1,4 +1,4 @@
-"""The weights of a model: by name, as one flat vector, and other ones in their place for a while."""
+"""The weights of a model: by name, as one flat vector, and other ones in their place for a while; its modes and buffers too."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def full_fisher(
     """The whole Fisher matrix of a small model: mean over samples of g g^T, shape (P, P).
 
     Rows and columns are the trainable parameters in the order of ``named_parameters()``, each flattened.
-    Arguments and errors as for :func:`diagonal_fisher`; a matrix of more than 10,000 rows is refused with ValueError.
+    Arguments and errors as for :func:`cl_teach.diagonal_fisher`, but for ``likeliest``, which is 4; a matrix of more than 10,000
+    rows is refused with ValueError.
 
     Source: Martens 2020 (arXiv:1412.1193), section 5.
     """
@@ -57,7 +58,7 @@ def full_fisher(
             total.addmm_(g.T, g)
 
     columns = label_columns(labels)
-    count = visit_chunks(visit, model, data, columns, plain_squares, n, classes, seed, chunk, ways=("vmap",))
+    count = visit_chunks(visit, model, data, columns, n, classes, seed, chunk, ("vmap",), plain_squares)
     return (total / count).to(first.dtype)
 
 
@@ -76,7 +77,7 @@ def fisher_vector_product(
 
     Args:
         vector: v, a dict like ``named_parameters()`` without the frozen ones.
-        The others are as for :func:`diagonal_fisher`.
+        The others are as for :func:`cl_teach.diagonal_fisher`, but for ``likeliest``, which is 4.
 
     Returns:
         F v as such a dict.
@@ -96,7 +97,7 @@ def fisher_vector_product(
         for name, g in product.items():
             total[name] += g
 
-    count = visit_chunks(visit, model, data, label_columns(labels), plain_squares, n, classes, seed, chunk)
+    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk)
     return {name: (t / count).to(parameters[name].dtype) for name, t in total.items()}
 
 
@@ -116,7 +117,7 @@ def restricted_fisher(
     Args:
         directions: the k columns of U, each a dict like ``named_parameters()`` without the frozen ones; or U itself, a tensor
             of shape (P, k) with the parameters in that order, flattened.
-        The others are as for :func:`diagonal_fisher`.
+        The others are as for :func:`cl_teach.diagonal_fisher`, but for ``likeliest``, which is 4.
 
     Returns:
         (k, k), symmetric and positive semi-definite. In the coordinates a of theta + U a, the quadratic a^T U^T F U a / 2 is
@@ -136,7 +137,7 @@ def restricted_fisher(
         columns = columns_of(work.logits(x))
         total.add_(columns.inner(torch.stack([work.along(x, v) for v in basis], dim=2)))  # of (N, C, k)
 
-    count = visit_chunks(visit, model, data, label_columns(labels), plain_squares, n, classes, seed, chunk)
+    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk)
     return (total / count).to(first.dtype)
 
 
@@ -190,7 +191,7 @@ def kfac(
 ) -> dict[str, KroneckerBlock]:
     """A :class:`KroneckerBlock` for each Linear and (ungrouped) convolution layer with a trainable weight, by layer name.
 
-    Arguments and errors as for :func:`cl_teach.diagonal_fisher`; all other trainable layers are left out. With several
+    Arguments and errors as for :func:`full_fisher`; all other trainable layers are left out. With several
     positions (a convolution, or a layer called more than once) inputs are summed over positions and output gradients averaged.
 
     Raises:
@@ -223,6 +224,6 @@ def kfac(
                 d = torch.cat([calls[i].arranged(found[i]) for i in numbers], dim=2).to(dtype)  # (N, O, T)
                 sums[name].outputs += torch.einsum("nit,njt->ij", d, d) / d.shape[2]
 
-    count = visit_chunks(visit, model, data, label_columns(labels), plain_squares, n, classes, seed, chunk)
+    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk)
     dtype = next(model.parameters()).dtype
     return {name: KroneckerBlock((b.inputs / count).to(dtype), (b.outputs / count).to(dtype)) for name, b in sums.items()}

@@ -35,7 +35,7 @@ class History:
         watched: name -> one :class:`Evaluation` for each of ``steps``.
         weights: the trainable parameters at each of ``steps``, if ``keep_weights`` was asked for.
         interrupted: True if Ctrl-C ended training early.
-        diverged: True if the loss stopped being finite; training ends there.
+        diverged: True if the loss was no longer finite when it was looked at, every few steps; training ends there.
     """
 
     loss: list[float] = field(default_factory=list)

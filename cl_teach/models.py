@@ -1,6 +1,6 @@
 """Networks small enough to train on a laptop while you read.
 
-Every maker takes a ``seed``: the same seed gives the same first weights, on every device. Methods that are compared start
+The same ``seed`` gives the same first weights, on every device. Methods that are compared start
 from the same network. A head per task needs no model of its own: the heads lie side by side in one output layer, and
 ``Task.classes`` says which of them a task uses.
 """
@@ -100,8 +100,12 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
 @contextmanager
 def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none."""
-    with torch.random.fork_rng([device] if torch.device(device).type == "cuda" else []):
-        torch.manual_seed(seed)
+    cuda = torch.device(device).type == "cuda"
+    with torch.random.fork_rng([device] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU, also those not forked
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

@@ -11,17 +11,17 @@ must all be there, with the shape they had.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from . import _checks
-from ._prepare import Data, prepare
+from ._prepare import Data, prepared_batches
 from ._weights import Named, copied, serving
+from .fast.held import Held
 from .fisher import LABELS, diagonal_fisher
-from .tasks import Split, Task
 
 
 class Penalty:
@@ -42,7 +42,7 @@ class Penalty:
         self.anchor: Named = {}
         self.constant = 0.0
         self.n_tasks = 0
-        self._kept: dict[str, tuple[float, list[int], list[Tensor]]] = {}
+        self._steps = Held()
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         """How much each weight matters to a task; each subclass answers for itself."""
@@ -71,17 +71,15 @@ class Penalty:
                 or has another shape.
         """
         self.check(model)
-        self._aligned(model)
+        self._held(model)
         importance = self.importance(model, data, classes)
-        self._kept.clear()
         self.merge(importance, copied(model))
         self.n_tasks += 1
 
     def check(self, model: nn.Module) -> None:
         """Raise ValueError if what was consolidated does not belong to ``model``."""
         _checks.trainable(model)
-        parameters = dict(model.named_parameters())
-        _checks.same_parameters("penalty", self.anchor, {n: parameters[n] for n in self.anchor if n in parameters})
+        _checks.same_parameters("penalty", self.anchor, dict(model.named_parameters()))
 
     def __call__(self, model: nn.Module) -> Tensor:
         """sum_i P_i (theta_i - m_i)^2 + constant, a scalar that gradients flow through; 0 before the first task.
@@ -97,36 +95,22 @@ class Penalty:
             total = total + (self.precision[name].to(p) * (p - m.to(p)).square()).sum()
         return total
 
-    @torch.no_grad()
     def add_gradient(self, model: nn.Module, strength: float) -> None:
-        """Add the gradient of strength / 2 * penalty, strength * P (theta - m), to ``.grad``; no autograd needed."""
+        """Add the gradient of strength / 2 * penalty to ``.grad``, strength * P (theta - m); no autograd needed."""
         if self.n_tasks and strength:
-            theta, precision, anchor = self._aligned(model)
-            gaps = self._once("gap", 0.0, theta, lambda: [torch.empty_like(m) for m in anchor])  # fresh memory costs time
-            for p, f, m, gap in zip(theta, precision, anchor, gaps, strict=True):
-                torch.sub(p, m, out=gap)
-                (p.grad if p.grad is not None else _zero_grad(p)).addcmul_(gap, f, value=strength)
+            self._steps.add_gradient(*self._held(model), strength)
 
-    @torch.no_grad()
     def proximal_step(self, model: nn.Module, c: float) -> None:
         """theta <- (theta + c P m) / (1 + c P): the exact minimum of |theta' - theta|^2 / 2 + c / 2 * penalty(theta').
 
         Args:
-            c: after a step of SGD, lr * strength / (1 - momentum), as in :func:`cl_teach.train`.
+            c: after a step of SGD, :func:`proximal_factor`, as in :func:`cl_teach.train`.
 
         Whatever c, the result lies between theta and the anchor, so no strength can make it diverge
         (Parikh & Boyd 2014, "Proximal algorithms", section 1.1).
         """
         if self.n_tasks and c:
-            theta, precision, anchor = self._aligned(model)
-            torch._foreach_lerp_(theta, anchor, self._once("proximal", c, theta, lambda: _shares(precision, c)))
-
-    def _once(self, key: str, factor: float, theta: list[Tensor], make: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """What ``make`` gives, kept from step to step while the strength and the weights that are held stay the same."""
-        held = list(map(id, theta))
-        if key not in self._kept or self._kept[key][:2] != (factor, held):
-            self._kept[key] = factor, held, make()
-        return self._kept[key][2]
+            self._steps.pull(*self._held(model), c)
 
     def stability_limit(self, lr: float, momentum: float = 0.0) -> float:
         """The largest strength that the gradient step survives: 2 (1 + momentum) / (lr * max P); infinity before any task.
@@ -149,7 +133,6 @@ class Penalty:
         target = _checks.device(device)
         for kept in self._tensors().values():
             kept.update({name: t.to(target) for name, t in kept.items()})
-        self._kept.clear()
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -173,7 +156,6 @@ class Penalty:
         if shapes[0] != shapes[1]:
             raise ValueError("state must have the same names and shapes in precision and anchor")
         self.n_tasks, self.constant = int(state["n_tasks"]), float(state["constant"])
-        self._kept.clear()
         for key, kept in self._tensors().items():
             kept.clear()
             kept.update({name: t.clone() for name, t in state[key].items()})
@@ -182,8 +164,8 @@ class Penalty:
         """All that is kept, by name of the attribute."""
         return {"precision": self.precision, "anchor": self.anchor}
 
-    def _aligned(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Weights that are held and may move, their P and their m, in one order, on the device and in the type of the model."""
+    def _held(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Weights that are held and may move, their P, their m, in one order. P and m move to the model's device and type."""
         parameters = dict(model.named_parameters())
         if any(name not in parameters or parameters[name].shape != m.shape for name, m in self.anchor.items()):
             self.check(model)  # says what is wrong
@@ -192,7 +174,6 @@ class Penalty:
         if any(self.anchor[n].device != p.device or self.anchor[n].dtype != p.dtype for n, p in zip(names, theta, strict=True)):
             for kept in (self.precision, self.anchor):
                 kept.update({name: t.to(parameters[name]) for name, t in kept.items()})
-            self._kept.clear()
         return theta, [self.precision[name] for name in names], [self.anchor[name] for name in names]
 
 
@@ -204,13 +185,9 @@ class L2(Penalty):
     """
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
-        held = {name: torch.ones_like(p, requires_grad=False) for name, p in _checks.trainable(model).items()}
-        if isinstance(data, (Split, Task)):
-            ready = prepare(model, data, "train", classes, move=False)
-            here, elsewhere = serving(model, next(ready.batches(256))[0], ready.classes)
-            for name, h in held.items():
-                h[elsewhere[name] & ~here[name]] = 0.0
-        return held
+        first = next(prepared_batches(model, data, None, classes))
+        here, elsewhere = serving(model, next(first.batches(256))[0], first.classes)
+        return {name: (here[name] | ~elsewhere[name]).to(p.dtype) for name, p in _checks.trainable(model).items()}
 
     def merge(self, importance: Named, weights: Named) -> None:
         self.precision.update(importance)
@@ -282,14 +259,6 @@ class LatestEWC(OnlineEWC):
         super().__init__(1.0, labels, n, seed, likeliest)
 
 
-def _shares(precision: list[Tensor], c: float) -> list[Tensor]:
-    """c P / (1 + c P), from 0 (free) to 1 (fixed)."""
-    shares = list(torch._foreach_mul(precision, c))
-    torch._foreach_clamp_max_(shares, 1e30)  # infinity / infinity would be NaN
-    torch._foreach_div_(shares, torch._foreach_add(shares, 1.0))
-    return shares
-
-
-def _zero_grad(p: Tensor) -> Tensor:
-    p.grad = torch.zeros_like(p)
-    return p.grad
+def proximal_factor(strength: float, lr: float, momentum: float) -> float:
+    """The c of :meth:`Penalty.proximal_step` that gives the proximal step of SGD the fixed point of its gradient step."""
+    return lr * strength / (1 - momentum)

@@ -26,7 +26,7 @@ def output_sensitivity(
 ) -> Named:
     """Mean over samples of | d |z|^2 / d theta_i |, z the logits: the importance of memory-aware synapses. No label is used.
 
-    Arguments, result and errors as for :func:`diagonal_fisher`. The unit is 1 / theta_i.
+    Arguments, result and errors as for :func:`cl_teach.diagonal_fisher`, without what is about labels. The unit is 1 / theta_i.
 
     Source: Aljundi et al. 2018 (arXiv:1711.09601), section 4.1.
     """

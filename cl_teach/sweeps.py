@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from . import _checks
 from ._progress import bar
 from ._store import Store
-from ._weights import Named, copied
+from ._weights import Named, copied, flat
 from .fast.together import stackable, train_together
 from .history import Evaluation, History
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
 from .rivals import MAS, SI
 from .tasks import Split, Task, data_and_classes
-from .training import evaluate, train
+from .training import choice, evaluate, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
 OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "every")  # of train, the same for A and B
@@ -304,7 +304,7 @@ def _learn_a(job: _Job) -> list[Start]:
     for penalty in penalties.values():
         penalty.consolidate(model, job.task_a)
         penalty.to("cpu")
-    return [Start(*_evaluations(model, job), *_weights(model), penalties)]
+    return [Start(*_evaluations(model, job), *_state(model), penalties)]
 
 
 def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick: Any) -> list[Result]:
@@ -320,8 +320,8 @@ def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick:
             penalty = copy.deepcopy(start.penalties[method])
             history = _train(_set(model, start), job.task_b, penalty=penalty, strength=strength, **options)
         history.weights = [{name: t.cpu() for name, t in weights.items()} for weights in history.weights]
-        weights, buffers = _weights(model)
-        distance = math.sqrt(sum(float((weights[n] - t).double().square().sum()) for n, t in start.weights.items()))
+        weights, buffers = _state(model)
+        distance = float((flat(weights) - flat(start.weights)).norm())
         results.append(Result(*_evaluations(model, job), distance, weights, buffers, history))
     return results
 
@@ -364,12 +364,11 @@ def _one_core(caller: int) -> None:
 
 def _evaluations(model: nn.Module, job: _Job) -> tuple[Evaluation, Evaluation]:
     a, b = job.task_a, job.task_b
-    if isinstance(a, Task) and isinstance(b, Task) and set(a.classes) <= set(b.classes):
-        return evaluate(model, a, b.classes), evaluate(model, b)  # class-incremental: among all met so far, as in learn
-    return evaluate(model, a), evaluate(model, b)
+    classes = choice(a, b) if isinstance(a, Task) and isinstance(b, Task) else None
+    return evaluate(model, a, classes), evaluate(model, b)
 
 
-def _weights(model: nn.Module) -> tuple[Named, Named]:
+def _state(model: nn.Module) -> tuple[Named, Named]:
     weights = {name: t.cpu() for name, t in copied(model).items()}
     return weights, {name: t.cpu().clone() for name, t in model.named_buffers()}
 

@@ -22,7 +22,7 @@ from ._progress import bar
 from ._weights import own_modes
 from .history import Evaluation, History, Recorder, evaluation
 from .models import head, random_state
-from .penalties import Penalty
+from .penalties import Penalty, proximal_factor
 from .tasks import Split, Task
 
 STEPS = ("proximal", "gradient")
@@ -36,7 +36,7 @@ class Run:
         accuracy: (T, T) float64; [i, j] is the test accuracy on task j after training on task i, NaN while j is unseen.
         loss: the same for the mean test cross-entropy.
         histories: one :class:`History` a task.
-        interrupted: True if Ctrl-C ended the sequence early; later rows are NaN.
+        interrupted: True if Ctrl-C ended the sequence early; rows of tasks not learnt are NaN.
     """
 
     accuracy: Tensor
@@ -113,8 +113,8 @@ def train(
 
     Returns:
         The history. Ctrl-C ends training early, not the program: the model stays as it is, the history so far is returned
-        with ``interrupted`` set, and a RuntimeWarning says so. A loss that is no longer finite ends it in the same way,
-        with ``diverged`` set.
+        with ``interrupted`` set, and a RuntimeWarning says so. A loss that is no longer finite ends it in the same way, with
+        ``diverged`` set, when it is next looked at (every ``every`` steps).
 
     Raises:
         TypeError, ValueError: an argument cannot work; raised before any training.
@@ -122,14 +122,18 @@ def train(
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3. The proximal step solves the penalty as in Parikh & Boyd 2014;
     dividing lr by 1 - momentum gives it the fixed point of the gradient step.
     """
-    stepper = _stepper(model, penalty, step, optimizer, lr, momentum)
-    data = _checked(model, task, strength, epochs, batch_size, every, seed)
+    _check(model, penalty, strength, step, epochs, batch_size, lr, momentum, optimizer, seed, every)
+    data = prepare(model, task, "train")
+    _check_batches(model, data, batch_size)
+    held = [p for p in model.parameters() if p.requires_grad]
+    stepper = optimizer(held) if optimizer else torch.optim.SGD(held, lr=lr, momentum=momentum)
     total = epochs * math.ceil(len(data) / batch_size)
     with bar(total, "training", "step", progress) as shown:
         recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)
         if penalty is not None and step == "gradient":
             _warn_if_unstable(penalty, strength, stepper)
-        with recorder, own_modes(model), random_state(seed, data.y.device):  # the last: for dropout
+        # The recorder ends the block at Ctrl-C; the random state is that of dropout.
+        with recorder, own_modes(model), random_state(seed, data.y.device):
             recorder.look()
             model.train()
             for x, y in data.shuffled(batch_size, epochs, seed):
@@ -142,7 +146,7 @@ def train(
                         penalty.add_gradient(model, strength)  # lambda P (theta - m)
                 stepper.step()
                 if penalty is not None and step == "proximal":
-                    penalty.proximal_step(model, lr * strength / (1 - momentum))
+                    penalty.proximal_step(model, proximal_factor(strength, lr, momentum))
                 if not recorder(loss):
                     break
     if epochs:
@@ -157,42 +161,41 @@ def train(
     return history
 
 
-def _checked(
-    model: nn.Module, task: Task | Split, strength: float, epochs: int, batch_size: int, every: int, seed: int
-) -> Prepared:
-    """The training data, and an error for what cannot work."""
+def _check(
+    model: nn.Module,
+    penalty: Penalty | None,
+    strength: float,
+    step: str,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    momentum: float,
+    optimizer: object,
+    seed: int,
+    every: int,
+) -> None:
+    """An error for what cannot work, before any work."""
+    _checks.trainable(model)
+    _checks.one_of("step", step, STEPS)
     _checks.strength(strength)
     _checks.whole_number("epochs", epochs, at_least=0)
     _checks.whole_number("batch_size", batch_size, at_least=1)
     _checks.whole_number("every", every, at_least=1)
-    _checks.seed(seed)
-    data = prepare(model, task, "train")
-    smallest = len(data) % batch_size or batch_size
-    if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
-        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(data)} samples")
-    return data
-
-
-def _stepper(
-    model: nn.Module,
-    penalty: Penalty | None,
-    step: str,
-    optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None,
-    lr: float,
-    momentum: float,
-) -> torch.optim.Optimizer:
-    """The optimiser, and an error if it or the penalty cannot work on this model."""
-    held = list(_checks.trainable(model).values())
-    _checks.one_of("step", step, STEPS)
     _checks.real_number("lr", lr, at_least=0.0)
     _checks.real_number("momentum", momentum, at_least=0.0, below=1.0)
+    _checks.seed(seed)
     if penalty is not None:
         if not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a cl_teach penalty such as EWC(), got {type(penalty).__name__}")
         penalty.check(model)
-    if optimizer and step == "proximal" and penalty is not None:
-        raise ValueError("step must be 'gradient' with an optimizer of your own: the proximal step is exact for SGD only")
-    return optimizer(held) if optimizer else torch.optim.SGD(held, lr=lr, momentum=momentum)
+        if optimizer and step == "proximal":
+            raise ValueError("step must be 'gradient' with an optimizer of your own: the proximal step is exact for SGD only")
+
+
+def _check_batches(model: nn.Module, data: Prepared, batch_size: int) -> None:
+    smallest = len(data) % batch_size or batch_size
+    if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
+        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(data)} samples")
 
 
 def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
@@ -206,6 +209,14 @@ def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Op
             "training will probably diverge. step='proximal' is stable at any strength"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
+def choice(seen: Task, latest: Task) -> tuple[int, ...]:
+    """The classes between which a learner of the ``latest`` task chooses when it is tested on one ``seen`` before.
+
+    In class-incremental learning all that it has met so far, which are those of the latest task; else those of the task seen.
+    """
+    return latest.classes if set(seen.classes) <= set(latest.classes) else seen.classes
 
 
 def learn(
@@ -223,7 +234,8 @@ def learn(
         strength, **options: as for :func:`train`, the same for every task.
 
     Returns:
-        A :class:`Run` with the accuracy matrix. Ctrl-C ends the sequence early and returns what was measured.
+        A :class:`Run` with the accuracy matrix. Ctrl-C ends the sequence early and returns what was measured; so does a task
+        whose training diverges.
 
     Raises:
         TypeError, ValueError: an argument or any of the tasks cannot work; raised before the first task is trained.
@@ -247,9 +259,7 @@ def learn(
             history = train(model, task, penalty=penalty, strength=strength, **options)
             run.histories.append(history)
             for j, seen in enumerate(tasks[: i + 1]):
-                # In class-incremental learning the choice is between all classes met so far, those of the task at hand.
-                covered = set(seen.classes) <= set(task.classes)
-                result = evaluate(model, seen, task.classes if covered else None)
+                result = evaluate(model, seen, choice(seen, task))
                 run.accuracy[i, j], run.loss[i, j] = result.accuracy, result.loss
             run.interrupted = history.interrupted
             if history.interrupted or history.diverged:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
 from cl_teach import fisher
-from cl_teach.fast import closed, per_sample
+from cl_teach.fast import per_sample, sums
 from cl_teach.fast.per_sample import PerSample
 from cl_teach.models import head
 
@@ -59,7 +59,7 @@ def assert_same(got: dict[str, Tensor], wanted: dict[str, Tensor], rtol: float =
 def ways(model: nn.Module, x: Tensor) -> dict[str, str]:
     """Which way each parameter goes: closed, vmap or loop."""
     with torch.enable_grad():
-        work = PerSample(copy.deepcopy(model).eval(), x[[0, -1]], None, fisher.plain_squares, ("closed", "vmap"))
+        work = PerSample(copy.deepcopy(model).eval(), x[[0, -1]], None, ("closed", "vmap"), fisher.plain_squares)
         return {name: work.way.get(name, "loop") for name in work.theta}
 
 
@@ -435,6 +435,9 @@ def test_the_plain_way_is_the_definition(name: str, labels: str) -> None:
     if labels in LABELS:
         assert_same(plain, reference(model, x, labels, y), rtol=1e-9)
     assert_same(cl.diagonal_fisher(model, cl.Split(x, y), labels, likeliest=1), plain, rtol=1e-9)
+    whole = fisher.plain_fisher(model.train(), x, y, labels, seed=3)
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y), labels, seed=3), whole, rtol=1e-9)
+    assert model.training
 
 
 def test_the_plain_way_is_the_judge_of_the_quick_ones() -> None:
@@ -447,7 +450,7 @@ def test_the_plain_way_is_the_judge_of_the_quick_ones() -> None:
         found = fisher.plain_squares(model, *arguments)
         return {**found, "0.weight": 1.01 * found["0.weight"]}
 
-    work = PerSample(model, x[:2], None, another, ("closed", "vmap"))
+    work = PerSample(model, x[:2], None, ("closed", "vmap"), another)
     assert asked == ["Sequential"]
     assert work.way == {"0.bias": "closed", "2.weight": "closed", "2.bias": "closed"}  # 0.weight goes sample by sample
 
@@ -488,14 +491,14 @@ def test_many_classes_a_few_columns_at_a_time(labels: str, monkeypatch: pytest.M
     if labels == "exact":
         assert_same(whole, reference(model, x, labels, y))
     sizes: list[int] = []
-    sent_back = closed._sent_back
+    sent_back = sums._sent_back
 
     def counted(source: Tensor, block: list[Tensor], *rest: object) -> object:
         sizes.append(len(block) * len(source))
         return sent_back(source, block, *rest)
 
-    monkeypatch.setattr(closed, "_sent_back", counted)
-    for module in (closed, per_sample):
+    monkeypatch.setattr(sums, "_sent_back", counted)
+    for module in (sums, per_sample):
         monkeypatch.setattr(module, "STORED", 500)
     assert_same(cl.diagonal_fisher(model, data, labels), whole, rtol=1e-10)
     assert max(sizes) * 12 <= 500  # the convolution has 12 numbers a sample and column
@@ -572,6 +575,30 @@ def test_a_loader_is_read_once_and_only_as_far_as_needed() -> None:
     read.clear()
     cl.diagonal_fisher(model, stream(), n=20)
     assert read == [0, 1]
+
+
+def test_a_loader_s_model_is_asked_for_its_outputs_once() -> None:
+    model, data = example()
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
+    for batch in (10, 5):
+        calls.clear()
+        cl.diagonal_fisher(model, DataLoader(TensorDataset(data.x, data.y), batch_size=batch), "true")
+        assert calls.count(batch) == 40 // batch and len(calls) < 40 // batch + 12  # the rest is the judge's
+
+
+def test_a_parameter_that_goes_sample_by_sample_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(OwnParameter(), nn.PReLU())  # the shift by torch.func; the slope of the PReLU as it may
+    looped: list[list[str]] = []
+    plainly = PerSample._looped
+    monkeypatch.setattr(PerSample, "_looped", lambda work, names, *rest: looped.append([*names]) or plainly(work, names, *rest))
+    x, y = torch.randn(6, 4), torch.randint(0, 3, (6,))
+    way = ways(nn.Sequential(OwnParameter(), nn.Tanh()), x)
+    assert way["0.shift"] == "vmap"
+    slow = [name for name, how in ways(model, x).items() if how == "loop"]
+    looped.clear()
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y), "true"), reference(model, x, "true", y))
+    assert all(names == slow for names in looped)
 
 
 @pytest.mark.parametrize(

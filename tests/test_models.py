@@ -55,6 +55,14 @@ def test_a_seed_fixes_the_weights_and_leaves_the_global_random_state_alone(make:
         assert not torch.equal(weights(first), weights(make(seed=4)))
 
 
+def test_making_a_network_for_the_cpu_leaves_the_random_numbers_of_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", asked.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed", asked.append)
+    cl.mlp(seed=3, device="cpu")
+    assert asked == []
+
+
 def test_the_default_type_is_the_model_s() -> None:
     torch.set_default_dtype(torch.float64)
     assert {p.dtype for model in (cl.mlp(), cl.two_weights()) for p in model.parameters()} == {torch.float64}

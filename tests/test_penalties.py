@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
+from cl_teach import penalties
 
 KINDS: dict[str, Callable[[], cl.Penalty]] = {
     "L2": cl.L2,
@@ -472,3 +473,46 @@ def test_memory_and_state_do_not_grow_with_the_tasks() -> None:
         penalty.consolidate(model, data(10))
         moved(model, 0.05)
     assert penalty.n_tasks == 50 and size() == one == 2 * sum(p.numel() for p in model.parameters())
+
+
+def test_a_penalty_whose_precision_is_changed_by_hand_acts_as_it_now_is() -> None:
+    model, anchor = cl.mlp((3,), n_inputs=2, n_classes=2, device="cpu"), None
+    penalty = cl.L2()
+    penalty.consolidate(model, cl.Split(torch.randn(6, 2), torch.tensor([0, 1] * 3)))
+    anchor = {name: t.clone() for name, t in penalty.anchor.items()}
+
+    def pulled() -> dict[str, torch.Tensor]:
+        """Where weights that lie 1 above the anchor are after one step with c = 1."""
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                p.copy_(anchor[name] + 1.0)
+        penalty.proximal_step(model, 1.0)
+        return {name: p.detach() - anchor[name] for name, p in model.named_parameters()}
+
+    assert all(torch.allclose(gap, torch.tensor(0.5)) for gap in pulled().values())  # 1 / (1 + c P)
+    penalty.precision = {name: torch.zeros_like(t) for name, t in penalty.precision.items()}
+    assert all(torch.allclose(gap, torch.tensor(1.0)) for gap in pulled().values())
+    for t in penalty.precision.values():
+        t.fill_(3.0)  # in place
+    assert all(torch.allclose(gap, torch.tensor(0.25)) for gap in pulled().values())
+    penalty.load_state_dict({**penalty.state_dict(), "precision": {n: t / 3 for n, t in penalty.precision.items()}})
+    assert all(torch.allclose(gap, torch.tensor(0.5)) for gap in pulled().values())
+
+
+def test_l2_holds_the_same_weights_whether_it_is_given_a_task_or_a_loader() -> None:
+    task = cl.split_classes(cl.mnist(n_train=200, n_test=100))[0]
+    model = cl.mlp((5,), device="cpu")
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(task.train.x, task.train.y), batch_size=40)
+    held = []
+    for data, classes in ((task, None), (loader, task.classes), (task.train, task.classes)):
+        penalty = cl.L2()
+        penalty.consolidate(model, data, classes)
+        held.append(penalty.precision)
+    assert held[0]["3.bias"].tolist() == [1.0, 1.0] + 8 * [0.0]
+    assert all(torch.equal(other[name], t) for other in held[1:] for name, t in held[0].items())
+    with pytest.raises(TypeError, match="data must be"):
+        cl.L2().consolidate(model, 5)
+
+
+def test_the_factor_of_the_proximal_step() -> None:
+    assert penalties.proximal_factor(strength=100.0, lr=0.05, momentum=0.9) == pytest.approx(50.0)

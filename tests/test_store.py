@@ -291,6 +291,15 @@ def test_a_damaged_file_is_refused_or_nothing_is_lost(path: Path) -> None:
         with pytest.raises(ValueError, match="it is left as it is"), opened(path) as store:
             store.done()
         assert path.read_bytes() == content[:length]
+    with closing(sqlite3.connect(path)) as db:  # damage where no result is read, but where the next claim would be written
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'claims'").fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+    damaged = bytearray(content)
+    damaged[(page - 1) * size + 3] ^= 1  # how many rows the page holds
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="it is left as it is"):
+        opened(path)
+    assert path.read_bytes() == damaged
     path.write_bytes(b"")  # as a kill leaves it that comes at once
     with opened(path) as store:
         assert store.done() == {}

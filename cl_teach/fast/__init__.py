@@ -2,10 +2,11 @@
 
 - layers: per-sample gradients of common layers in closed form; the table of the layers that are covered
 - columns: what is sent back from the logits; all labels of a softmax in fewer, cheaper passes
-- closed: sums of squared gradients, from the calls of the layers and the columns
+- sums: of squared gradients, from the calls of the layers and the columns
 - per_sample: the quick Fisher information, which takes the quickest way that is right for each parameter
 - grid: loss over a plane, the first layer done three times instead of once a point
+- held: what a penalty does in a training step
 - together: K networks trained side by side
 - pointwise: the layers that grid and together take as they are
-- agree: the judge, who holds each quick way against the plain one
+- agree: the judge, who holds the quick ways of per_sample and grid against the plain ones
 """

@@ -12,7 +12,7 @@ A layer that is called several times, or shares its parameter with another, simp
 square of a product is the product of the squares, and no per-sample gradient is ever formed (Goodfellow 2015,
 arXiv:1510.01799; Dangel et al. 2020, BackPACK, arXiv:1912.10985).
 
-Which layers are covered, and how, stands in the table LAYERS; a new layer is one more line there.
+Which layers are covered, and how, stands in the table LAYERS; a new layer is one more entry there.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ from .._prepare import Data, prepared_batches
 from .._weights import Named, as_function, eval_mode, wide
 from ..models import head
 from .agree import agree, judge, two_of
-from .closed import STORED, closed_sums, stored_per_sample
 from .columns import Columns, Labelled
 from .layers import Moment, Use, closed_uses, recorded
+from .sums import STORED, closed_sums, stored_per_sample
 
 ColumnsOf = Callable[[Tensor, Tensor, Tensor], Columns]  # logits (N, C), labels (N,), one uniform number a sample (N,)
 Bound = Callable[[Tensor], Columns]  # the same with labels and uniform numbers filled in
@@ -48,7 +48,7 @@ def mean_moments(
         for name, total in work.sums(x, columns_of, moment).items():
             totals[name] = totals[name].add_(total) if name in totals else total
 
-    count = visit_chunks(visit, model, data, columns_of, plain, n, classes, seed, chunk, ways=("closed", "vmap"))
+    count = visit_chunks(visit, model, data, columns_of, n, classes, seed, chunk, ("closed", "vmap"), plain)
     return {name: totals[name].div_(count).to(p.dtype) for name, p in parameters.items()}
 
 
@@ -57,14 +57,17 @@ def visit_chunks(
     model: nn.Module,
     data: Data,
     columns_of: ColumnsOf,
-    plain: Plain,
     n: int | None,
     classes: Sequence[int] | None,
     seed: int | torch.Generator,
     chunk: int,
     ways: Sequence[str] = (),
+    plain: Plain | None = None,
 ) -> int:
-    """Call ``visit`` for each chunk of the data, with the model in eval mode; returns the number of samples."""
+    """Call ``visit`` for each chunk of the data, with the model in eval mode; returns the number of samples.
+
+    ``ways`` are those that per-sample gradients may take where they agree with ``plain``.
+    """
     _checks.trainable(model)
     _checks.whole_number("chunk", chunk, at_least=1)
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(_checks.seed(seed))
@@ -76,7 +79,7 @@ def visit_chunks(
         for ready in prepared_batches(model, data, n, classes):
             if work is None:
                 first = ready.take(two_of(torch.arange(len(ready), device=ready.x.device)))[0]
-                work = PerSample(model, first, ready.classes, plain, ways)
+                work = PerSample(model, first, ready.classes, ways, plain)
             for x, y in ready.batches(min(chunk, work.at_once(columns_of))):
                 # One number a sample, in order: which labels are drawn does not depend on the chunks.
                 uniform = torch.rand(len(y), generator=generator, dtype=torch.float64, device=generator.device).to(y.device)
@@ -89,10 +92,13 @@ class PerSample:
     """Per-sample gradients of one model, judged on ``two`` of the samples it will meet.
 
     Args:
-        ways: of "closed" and "vmap", those that may be taken; what neither finds goes sample by sample.
+        ways: of "closed" and "vmap", those that may be taken where they agree with ``plain``; what neither finds right goes
+            sample by sample.
     """
 
-    def __init__(self, model: nn.Module, two: Tensor, classes: Sequence[int] | None, plain: Plain, ways: Sequence[str]) -> None:
+    def __init__(
+        self, model: nn.Module, two: Tensor, classes: Sequence[int] | None, ways: Sequence[str], plain: Plain | None
+    ) -> None:
         self.model, self.classes = model, classes
         self.function = as_function(model)
         self.theta = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
@@ -100,7 +106,7 @@ class PerSample:
         self.way: dict[str, str] = {}  # name -> "closed" or "vmap"; without either sample by sample
         self.stored = 0  # numbers a sample and column that the closed forms keep
         self.example = self._independent(two)
-        if ways:
+        if plain:
             self.way = self._judged(two, self.example, plain, ways)
 
     def at_once(self, columns_of: ColumnsOf) -> int:
@@ -126,9 +132,11 @@ class PerSample:
         sums, columns = self._closed(closed, x, columns_of, moment)
         rest = [name for name in self.theta if name not in sums]
         sums |= {name: torch.zeros_like(self.theta[name], dtype=wide(self.theta[name].dtype)) for name in rest}
-        for gradients in self.gradients(rest, x, columns):
-            for name, g in gradients.items():
-                sums[name] += moment(g.to(sums[name].dtype)).sum((0, 1))
+        quick = [name for name in rest if self.way.get(name) == "vmap"]
+        for names in (quick, [name for name in rest if name not in quick]):
+            for gradients in self.gradients(names, x, columns):
+                for name, g in gradients.items():
+                    sums[name] += moment(g.to(sums[name].dtype)).sum((0, 1))
         return sums
 
     def gradients(self, names: Sequence[str], x: Tensor, columns: Columns) -> Iterator[Named]:

@@ -13,8 +13,9 @@ from .._prepare import prepare
 from .._weights import Named
 from ..history import History, Recorder
 from ..models import head
-from ..penalties import Penalty
+from ..penalties import Penalty, proximal_factor
 from ..tasks import Split, Task
+from .held import share
 from .pointwise import POINTWISE
 
 
@@ -42,11 +43,11 @@ def train_together(
     for i, model in enumerate(models):
         for name, p in model.named_parameters():
             p.data = stack[name][i]  # a view: to look at a network is to look at its part of the stack
-    pull = {}  # c P / (1 + c P), as in Penalty.proximal_step
+    factors = [proximal_factor(strength, lr, momentum) for strength in strengths]
+    pull = []
     for name, precision in penalty.precision.items():
-        c = torch.tensor(strengths, dtype=torch.float64) * lr / (1 - momentum)
-        cp = (c.to(stack[name]).view(k, *[1] * precision.ndim) * precision.to(stack[name])).clamp_max_(1e30)
-        pull[name] = stack[name], penalty.anchor[name].to(stack[name]), cp.div_(cp + 1.0)
+        like, anchor = precision.to(stack[name]), penalty.anchor[name].to(stack[name])
+        pull.append((stack[name], anchor, torch.stack([share(like, c) for c in factors])))
     stepper = torch.optim.SGD([t.requires_grad_() for t in stack.values()], lr=lr, momentum=momentum)
     total = epochs * math.ceil(len(data) / batch_size)
     with Recorder(models, watch, keep_weights, every, total, tick or (lambda n: None)) as recorder:
@@ -58,7 +59,7 @@ def train_together(
             loss.sum().backward()
             stepper.step()
             with torch.no_grad():
-                for theta, anchor, by in pull.values():
+                for theta, anchor, by in pull:
                     theta.lerp_(anchor, by)
             recorder(loss)
     if recorder.histories[0].interrupted:

@@ -1,4 +1,7 @@
-"""Exercises and their checks: those of lesson k are in ``lesson_k.py``, and are found there by the name of the file."""
+"""Exercises and their checks: those of lesson k are in ``lesson_k.py``, and are found there by the name of the file.
+
+Worked solutions are notebooks, in ``notebooks/solutions``.
+"""
 
 from __future__ import annotations
 

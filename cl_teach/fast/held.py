@@ -1,0 +1,47 @@
+"""The two ways in which a penalty acts in a training step: without autograd, and without making anything anew at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class Held:
+    """Weights theta that are held to m as firmly as P says; three lists of tensors in one order.
+
+    What takes time to make is kept from one step to the next, while P, m and the strength stay what they were.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[list[object], list[Tensor], list[Tensor]]] = {}
+
+    @torch.no_grad()
+    def add_gradient(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], strength: float) -> None:
+        """grad += strength P (theta - m)."""
+        gaps = self._once("gap", anchor, [], lambda: [torch.empty_like(m) for m in anchor])  # fresh memory costs time
+        for p, f, m, gap in zip(theta, precision, anchor, gaps, strict=True):
+            torch.sub(p, m, out=gap)
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+            p.grad.addcmul_(gap, f, value=strength)
+
+    @torch.no_grad()
+    def pull(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], c: float) -> None:
+        """theta += share (m - theta), with :func:`share` of P."""
+        shares = self._once("share", precision, [c], lambda: [share(f, c) for f in precision])
+        torch._foreach_lerp_(theta, anchor, shares)
+
+    def _once(self, what: str, of: list[Tensor], settings: list[float], make: Callable[[], list[Tensor]]) -> list[Tensor]:
+        state: list[object] = [*settings, *(t._version for t in of)]
+        known = self._kept.get(what)
+        if known is None or known[0] != state or len(known[1]) != len(of) or any(a is not b for a, b in zip(known[1], of)):  # noqa: B905
+            self._kept[what] = known = (state, list(of), make())
+        return known[2]
+
+
+def share(precision: Tensor, c: float) -> Tensor:
+    """c P / (1 + c P), from 0 (free) to 1 (fixed)."""
+    cp = (precision * c).clamp_max_(1e30)  # infinity / infinity would be NaN
+    return cp.div_(cp + 1.0)
