@@ -92,13 +92,13 @@ def holding(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
 @contextmanager
 def same_buffers(model: nn.Module) -> Iterator[None]:
     """What ``model`` remembers beside its parameters, such as a counter of forward passes, is afterwards as it was."""
-    own = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    own = [(m, name, b, b.clone()) for m in model.modules() for name, b in m._buffers.items() if b is not None]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, value in own:
-                buffer.copy_(value)
+            for module, name, buffer, value in own:
+                module._buffers[name] = buffer.copy_(value)
 
 
 @contextmanager

@@ -37,8 +37,8 @@ def full_fisher(
     """The whole Fisher matrix of a small model: mean over samples of g g^T, shape (P, P).
 
     Rows and columns are the trainable parameters in the order of ``named_parameters()``, each flattened.
-    Arguments and errors as for :func:`cl_teach.diagonal_fisher`, but for ``likeliest``, which is 4; a matrix of more than 10,000
-    rows is refused with ValueError.
+    Arguments and errors as for :func:`cl_teach.diagonal_fisher`, but for ``likeliest``, which is 4; a matrix of more than
+    10,000 rows is refused with ValueError.
 
     Source: Martens 2020 (arXiv:1412.1193), section 5.
     """
@@ -54,7 +54,8 @@ def full_fisher(
 
     def visit(work: PerSample, x: Tensor, columns_of: Bound) -> None:
         for gradients in work.gradients(list(parameters), x, columns_of(work.logits(x))):
-            g = torch.cat([g.flatten(2) for g in gradients.values()], dim=2).flatten(0, 1).to(total.dtype)
+            flat = [g.reshape(*g.shape[:2], -1) for g in gradients.values()]  # (n, K, size) each
+            g = torch.cat(flat, dim=2).flatten(0, 1).to(total.dtype)
             total.addmm_(g.T, g)
 
     columns = label_columns(labels)

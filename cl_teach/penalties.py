@@ -181,7 +181,7 @@ class L2(Penalty):
     """Hold every weight equally: P = 1, at the weights of the latest task.
 
     This is not weight decay: weight decay pulls towards zero, this pulls towards what was learnt. Weights that serve only
-    the outputs of other tasks (another head) have learnt nothing yet, and are not held.
+    the outputs of tasks still to come (another head) have learnt nothing yet, and are not held.
     """
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
@@ -190,8 +190,9 @@ class L2(Penalty):
         return {name: (here[name] | ~elsewhere[name]).to(p.dtype) for name, p in _checks.trainable(model).items()}
 
     def merge(self, importance: Named, weights: Named) -> None:
-        self.precision.update(importance)
-        self.anchor.update({name: weights[name] for name in importance})
+        for name, new in importance.items():
+            self.precision[name] = torch.maximum(self.precision[name], new) if name in self.precision else new
+            self.anchor[name] = weights[name]
 
 
 class EWC(Penalty):

@@ -77,3 +77,18 @@ def test_a_model_without_such_layers_is_refused():
     model = nn.Sequential(nn.Embedding(5, 3), nn.Flatten())
     with pytest.raises(ValueError, match="model has no Linear or ungrouped convolution layer"):
         cl.kfac(model, cl.Split(torch.zeros(2, 1, dtype=torch.long), torch.tensor([0, 1])))
+
+
+def test_a_parameter_that_is_one_number_has_a_row_like_any_other() -> None:
+    class Temperature(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.warmth = nn.Linear(3, 4), nn.Parameter(torch.tensor(0.7))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) * self.warmth
+
+    model, data = Temperature(), cl.Split(torch.randn(6, 3), torch.randint(0, 4, (6,)))
+    full, diagonal = cl.full_fisher(model, data), cl.diagonal_fisher(model, data)
+    assert full.shape == (17, 17)
+    torch.testing.assert_close(full.diagonal(), torch.cat([diagonal[name].flatten() for name, _ in model.named_parameters()]))

@@ -516,3 +516,11 @@ def test_l2_holds_the_same_weights_whether_it_is_given_a_task_or_a_loader() -> N
 
 def test_the_factor_of_the_proximal_step() -> None:
     assert penalties.proximal_factor(strength=100.0, lr=0.05, momentum=0.9) == pytest.approx(50.0)
+
+
+def test_l2_goes_on_holding_a_head_that_has_learnt() -> None:
+    tasks = cl.split_classes(cl.mnist(n_train=300, n_test=100))
+    model, penalty = cl.mlp((5,), device="cpu"), cl.L2()
+    for task in tasks[:2]:
+        penalty.consolidate(model, task)
+    assert penalty.precision["3.bias"].tolist() == 4 * [1.0] + 6 * [0.0]

@@ -237,12 +237,13 @@ for k in range(19):
             os.write(tell, b"p")
         os._exit(0)
     os.close(tell)
-    if k % 5:
-        os.read(told, 1)
-    time.sleep(random_.uniform(0.0, 0.02 * k))
+    wanted, seen = random_.randint(0, k), b""  # writes, and then a little: no clock tells a slow machine from a quick one
+    while seen.count(b"p") < wanted:
+        seen += os.read(told, 1)
+    time.sleep(random_.uniform(0.0, 0.02))
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
-    written = b"".join(iter(lambda: os.read(told, 4096), b"")).count(b"p")
+    written = (seen + b"".join(iter(lambda: os.read(told, 4096), b""))).count(b"p")
     os.close(told)
     if k % 3 == 0:  # some kills come on top of another's rollback
         store = Store(path, {"seed": 0}, [])

@@ -14,7 +14,7 @@ from torch.func import jvp, vjp, vmap
 
 from .. import _checks
 from .._prepare import Data, prepared_batches
-from .._weights import Named, as_function, eval_mode, wide
+from .._weights import Named, as_function, eval_mode, same_buffers, wide
 from ..models import head
 from .agree import agree, judge, two_of
 from .columns import Columns, Labelled
@@ -75,7 +75,7 @@ def visit_chunks(
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ValueError(f"model has a batch norm without running statistics ({name}): {_INFLUENCE}")
     count, work = 0, None
-    with eval_mode(model), torch.enable_grad():
+    with eval_mode(model), same_buffers(model), torch.enable_grad():
         for ready in prepared_batches(model, data, n, classes):
             if work is None:
                 first = ready.take(two_of(torch.arange(len(ready), device=ready.x.device)))[0]

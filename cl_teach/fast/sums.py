@@ -59,7 +59,7 @@ def closed_sums(
 
     sums: Named = {}
     if targets and source.requires_grad:
-        at_once = max(1, STORED // max(1, n * stored_per_sample(calls, n)))
+        at_once = max(1, STORED // (n * (stored_per_sample(calls, n) + source[0].numel())))  # columns
         while block := list(islice(sent, at_once)):
             kept = _sent_back(source, block, calls, targets, totals, moment)
             for name, numbers in mine.items():
