@@ -28,7 +28,7 @@ from ._store import Store
 from ._weights import Named, copied, flat
 from .fast.together import stackable, train_together
 from .history import Evaluation, History
-from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
+from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty, proximal_factor
 from .rivals import MAS, SI
 from .tasks import Split, Task, data_and_classes
 from .training import choice, evaluate, train
@@ -187,7 +187,7 @@ def sweep(
     for seed in numbers:
         network = _checks.module(model if isinstance(model, nn.Module) else model(seed))
         fresh = {name: _penalty(name, make) for name, make in makers.items()}
-        sizes = {m: together if settings["step"] == "proximal" and stackable(network, p) else 1 for m, p in fresh.items()}
+        sizes = {name: together if _side_by_side(network, penalty, settings) else 1 for name, penalty in fresh.items()}
         jobs[seed] = _Job(network, fresh, task_a, task_b, seed, settings, watch or {}, bool(keep_weights), sizes, os.getpid())
         _check(jobs[seed])
 
@@ -313,7 +313,9 @@ def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick:
     options = {"watch": job.watch, "keep_weights": job.keep_weights, "seed": job.seed, **job.settings}
     histories: list[History | None] = [None] * len(strengths)
     if len(strengths) > 1:
-        histories = train_together(models, job.task_b, start.penalties[method], strengths, tick, **options)
+        penalty, settings = start.penalties[method], {name: value for name, value in options.items() if name != "step"}
+        factors = [proximal_factor(strength, settings["lr"], settings["momentum"]) for strength in strengths]
+        histories = train_together(models, job.task_b, penalty.precision, penalty.anchor, factors, tick, **settings)
     results = []
     for model, strength, history in zip(models, strengths, histories, strict=True):
         if history is None:  # one by one
@@ -383,6 +385,12 @@ def _set(model: nn.Module, start: Start) -> nn.Module:
 
 
 # what is asked for
+
+
+def _side_by_side(model: nn.Module, penalty: Penalty, settings: dict[str, Any]) -> bool:
+    """Whether the strengths of this penalty can be trained as one stack."""
+    usual = type(penalty).proximal_step is Penalty.proximal_step
+    return usual and settings["step"] == "proximal" and stackable(model)
 
 
 def _check(job: _Job) -> None:

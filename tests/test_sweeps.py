@@ -159,14 +159,29 @@ def test_heads_of_their_own_and_plain_splits_are_trained_together_as_well() -> N
 
 
 def test_a_chain_with_a_hook_a_shared_or_a_frozen_layer_is_not_stacked() -> None:
-    penalty = cl.EWC()
     layer = nn.Linear(4, 4)
     hooked, frozen = small(), small()
     hooked[1].register_forward_hook(lambda module, args, output: 2 * output)  # type: ignore[index]
     next(frozen.parameters()).requires_grad_(False)
-    assert sweeps.stackable(small(), penalty)
-    for model in (hooked, frozen, nn.Sequential(layer, nn.ReLU(), layer), nn.Sequential(nn.Linear(4, 4), nn.Dropout())):
-        assert not sweeps.stackable(model, penalty)
+    assert sweeps.stackable(small())
+    for model in (
+        hooked,
+        frozen,
+        nn.Sequential(layer, nn.ReLU(), layer),
+        nn.Sequential(nn.Linear(4, 4), nn.Dropout()),
+        nn.Sequential(),
+    ):
+        assert not sweeps.stackable(model)
+
+
+def test_a_penalty_with_a_step_of_its_own_is_not_stacked() -> None:
+    class Own(cl.L2):
+        def proximal_step(self, model: nn.Module, c: float) -> None:
+            super().proximal_step(model, c)
+
+    settings = {"step": "proximal"}
+    assert sweeps._side_by_side(small(), cl.L2(), settings) and not sweeps._side_by_side(small(), Own(), settings)
+    assert not sweeps._side_by_side(small(), cl.L2(), {"step": "gradient"})
 
 
 def test_one_network_for_all_seeds_stays_as_it_is() -> None:

@@ -13,7 +13,6 @@ from .._prepare import prepare
 from .._weights import Named
 from ..history import History, Recorder
 from ..models import head
-from ..penalties import Penalty, proximal_factor
 from ..tasks import Split, Task
 from .held import share
 from .pointwise import POINTWISE
@@ -22,11 +21,11 @@ from .pointwise import POINTWISE
 def train_together(
     models: list[nn.Module],
     task: Task | Split,
-    penalty: Penalty,
-    strengths: list[float],
+    precision: Named,
+    anchor: Named,
+    factors: list[float],
     tick: Callable[[int], object] | None,
     *,
-    step: str,  # proximal
     epochs: int,
     batch_size: int,
     lr: float,
@@ -36,18 +35,24 @@ def train_together(
     watch: Mapping[str, Task | Split],
     keep_weights: bool,
 ) -> list[History | None]:
-    """What :func:`train` does, for K networks that start alike, one a strength; None for those that diverged."""
+    """What :func:`cl_teach.train` does with the proximal step, for K networks that start alike; None for those that diverged.
+
+    Args:
+        precision, anchor: of the penalty.
+        factors: c of its proximal step, one a network.
+        tick: told of every step how many networks made it.
+        The others are as for :func:`cl_teach.train`.
+    """
     k = len(models)
     data = prepare(models[0], task, "train")
     stack = {name: p.detach().repeat(k, *[1] * p.ndim) for name, p in models[0].named_parameters()}  # (K, ...)
     for i, model in enumerate(models):
         for name, p in model.named_parameters():
             p.data = stack[name][i]  # a view: to look at a network is to look at its part of the stack
-    factors = [proximal_factor(strength, lr, momentum) for strength in strengths]
     pull = []
-    for name, precision in penalty.precision.items():
-        like, anchor = precision.to(stack[name]), penalty.anchor[name].to(stack[name])
-        pull.append((stack[name], anchor, torch.stack([share(like, c) for c in factors])))
+    for name, f in precision.items():
+        shares = torch.stack([share(f.to(stack[name]), c) for c in factors])
+        pull.append((stack[name], anchor[name].to(stack[name]), shares))
     stepper = torch.optim.SGD([t.requires_grad_() for t in stack.values()], lr=lr, momentum=momentum)
     total = epochs * math.ceil(len(data) / batch_size)
     with Recorder(models, watch, keep_weights, every, total, tick or (lambda n: None)) as recorder:
@@ -59,17 +64,17 @@ def train_together(
             loss.sum().backward()
             stepper.step()
             with torch.no_grad():
-                for theta, anchor, by in pull:
-                    theta.lerp_(anchor, by)
+                for theta, m, by in pull:
+                    theta.lerp_(m, by)
             recorder(loss)
     if recorder.histories[0].interrupted:
         raise KeyboardInterrupt
     return [None if history.diverged else history for history in recorder.histories]
 
 
-def stackable(model: nn.Module, penalty: Penalty) -> bool:
+def stackable(model: nn.Module) -> bool:
     """Whether it is a plain chain of Linear layers and activations, without shared or frozen weights, hooks or extras."""
-    if type(model) is not nn.Sequential or type(penalty).proximal_step is not Penalty.proximal_step:
+    if type(model) is not nn.Sequential or not len(model):
         return False
     flat = type(model[0]) is nn.Flatten and (model[0].start_dim, model[0].end_dim) == (1, -1)
     layers = list(model)[1:] if flat else list(model)
