@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .._weights import wide
+
 
 class Held:
     """Weights theta that are held to m as firmly as P says; three lists of tensors in one order.
@@ -15,7 +17,7 @@ class Held:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[list[object], list[Tensor], list[Tensor]]] = {}
+        self._kept: dict[str, tuple[list[float], list[Tensor], list[Tensor]]] = {}
 
     @torch.no_grad()
     def add_gradient(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], strength: float) -> None:
@@ -34,14 +36,14 @@ class Held:
         torch._foreach_lerp_(theta, anchor, shares)
 
     def _once(self, what: str, of: list[Tensor], settings: list[float], make: Callable[[], list[Tensor]]) -> list[Tensor]:
-        state: list[object] = [*settings, *(t._version for t in of)]
-        known = self._kept.get(what)
-        if known is None or known[0] != state or len(known[1]) != len(of) or any(a is not b for a, b in zip(known[1], of)):  # noqa: B905
+        versions = [0 if t.is_inference() else t._version for t in of]  # which count changes in place
+        state, known = [*settings, *versions], self._kept.get(what)
+        if known is None or known[0] != state or list(map(id, known[1])) != list(map(id, of)):
             self._kept[what] = known = (state, list(of), make())
         return known[2]
 
 
 def share(precision: Tensor, c: float) -> Tensor:
     """c P / (1 + c P), from 0 (free) to 1 (fixed)."""
-    cp = (precision * c).clamp_max_(1e30)  # infinity / infinity would be NaN
-    return cp.div_(cp + 1.0)
+    cp = (precision.to(wide(precision.dtype)) * min(c, 1e30)).clamp_max_(1e30)  # infinity / infinity and 0 times it are NaN
+    return cp.div_(cp + 1.0).to(precision.dtype)
