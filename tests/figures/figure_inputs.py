@@ -2,7 +2,11 @@
 
 import base64
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.contour import ContourSet
+from matplotlib.lines import Line2D
 
 from cl_teach import figures
 from cl_teach.landscapes import Line, Surface, Trace
@@ -67,3 +71,24 @@ def is_good(picture: figures.Picture, words: list[str]) -> None:
     assert all(text.get_fontsize() >= 10 for text in texts if text.get_text())
     bundle = picture._repr_mimebundle_()
     assert base64.b64decode(bundle["image/png"]) == picture.png and bundle["text/plain"] == picture.alt
+
+
+def labelled(axis: Axes, label: str) -> Line2D:
+    """The one line with this label."""
+    (line,) = [line for line in axis.lines if line.get_label() == label]
+    return line
+
+
+def has_points(line: Line2D, x, y) -> None:
+    """The line joins, or the marks stand at, exactly these points in this order; one point or as many as there are."""
+    np.testing.assert_allclose(line.get_data(), (np.atleast_1d(x), np.atleast_1d(y)), rtol=1e-6, atol=1e-7)
+
+
+def is_upright_at(line: Line2D, x: float) -> None:
+    """From the bottom to the top of the axes."""
+    has_points(line, [x, x], [0, 1])
+
+
+def contours(axis: Axes, filled: bool) -> list[ContourSet]:
+    """The areas or the lines of equal height, in the order in which they were drawn."""
+    return [found for found in axis.collections if isinstance(found, ContourSet) and found.filled is filled]

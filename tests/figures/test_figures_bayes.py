@@ -1,24 +1,102 @@
+import math
+
+import numpy as np
+import pytest
 import torch
-from figure_inputs import W, bowls, is_good
+from figure_inputs import W, bowls, contours, has_points, is_good, is_upright_at, labelled
 
 from cl_teach import figures
+
+WIDE = torch.linspace(-10, 10, 4001, dtype=torch.float64)
 
 
 def test_terms():
     is_good(figures.terms(W, W, {"log p": -50 * bowls()["B"]}), ["log p peaks at (1.0, 0.5)"])
 
 
+def test_a_cross_marks_each_peak_and_shades_lie_below_it():
+    w2 = W[:21]  # -1 to 1
+    panels = {"A": 7 - bowls()["A"][:21], "B": -3 - 100 * bowls()["B"][:21]}
+    axes = figures.terms(W, w2, panels).figure.axes
+    for axis, name, peak in zip(axes, "AB", ((0, 0), (1, 0.5)), strict=False):
+        (cross,), (shades,) = axis.lines, contours(axis, filled=True)
+        has_points(cross, *peak)
+        assert axis.get_title() == name and shades.zmax == 0
+    assert contours(axes[0], filled=True)[0].zmin == pytest.approx(-4.2) and shades.zmin == -200  # cut off
+
+
 def test_laplace():
     is_good(figures.laplace_frame(W, -((W - 0.5) ** 2), 0.5, 2.0, 2, 7), ["7 samples", "at 0.50", "0.71"])
+
+
+@pytest.mark.parametrize("precision", [0.5, 4.0])
+def test_both_densities_integrate_to_one_and_the_right_panel_is_their_logarithm(precision):
+    mode = 1.0
+    left, right = figures.laplace_frame(WIDE, 5 - 0.5 * WIDE**2, mode, precision, 2, 7).figure.axes
+    for label in ("true posterior", "Laplace (normal)"):
+        density = labelled(left, label).get_ydata()
+        assert (labelled(left, label).get_xdata() == WIDE.numpy()).all()
+        assert density.sum() * 20 / 4000 == pytest.approx(1, abs=1e-4)
+        np.testing.assert_allclose(density, np.exp(labelled(right, label).get_ydata()))
+    true, normal = (labelled(left, label).get_ydata() for label in ("true posterior", "Laplace (normal)"))
+    assert true.max() == pytest.approx((2 * math.pi) ** -0.5) and WIDE[true.argmax()] == pytest.approx(0)
+    assert normal.max() == pytest.approx((precision / (2 * math.pi)) ** 0.5) and WIDE[normal.argmax()] == pytest.approx(mode)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, 2.0])
+def test_the_misplaced_share_is_half_the_area_between_the_curves(shift):
+    share = math.erf(shift / 8**0.5)  # between two normals of standard deviation 1
+    alt = figures.laplace_frame(WIDE, 5 - 0.5 * WIDE**2, shift, 1.0, 2, 7).alt
+    assert alt.endswith(f"misplaces {100 * share:.0f} % of the probability.")
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+def test_each_step_adds_one_thing(step):
+    picture = figures.laplace_frame(WIDE, -0.5 * WIDE**2, 0.25, 1.0, step, 7)
+    for axis in picture.figure.axes:
+        assert [line.get_label() for line in axis.lines] == ["true posterior", "mode", "Laplace (normal)"][: step + 1]
+        if step >= 1:
+            is_upright_at(labelled(axis, "mode"), 0.25)
+    said = ("mode at 0.25" in picture.alt, "standard deviation" in picture.alt, "misplaces" in picture.alt)
+    assert said == (step >= 1, step == 2, step == 2)
 
 
 def test_scores():
     is_good(figures.score_histogram({"w": torch.tensor([-1.0, 1.0])}), ["w has variance 2.00"])
 
 
+def test_every_score_is_counted_where_it_lies():
+    axes = figures.score_histogram({"v": torch.tensor([-2.0, 0.0, 0.0]), "w": torch.tensor([2.0, 2.0])}).figure.axes
+    for axis, counts in zip(axes, ({-2: 1, 0: 2}, {2: 2}), strict=True):
+        bars = [bar for bar in axis.patches if bar.get_height()]
+        assert {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in bars} == counts
+
+
 def test_importance():
     is_good(figures.importance_images({"now": torch.eye(28)}), ["now: 756 of 784 pixels matter nothing"])
 
 
+def test_importances_share_one_scale():
+    images = {"now": 0.01 * torch.eye(28), "later": torch.eye(28).cumsum(0)}
+    axes = figures.importance_images(images).figure.axes
+    for axis, (name, image) in zip(axes, images.items(), strict=False):
+        shown = axis.images[0]
+        assert (shown.norm.vmin, shown.norm.vmax) == pytest.approx((1e-4, 1))
+        assert axis.get_title() == name and (shown.get_array().mask == (image == 0).numpy()).all()
+        assert (shown.get_array().filled(0) == image.numpy()).all()
+
+
 def test_label_choices():
     is_good(figures.label_choices({"late": {"exact": 1.0, "true": 0.2}}), ["late", "true 0.20"])
+
+
+def test_bars_of_label_choices_stand_in_the_order_given():
+    tables = {"late": {"exact": 1.0, "true": 0.2, "drawn": 0.9}, "early": {"exact": 1.0, "true": 0.6, "drawn": 1.1}}
+    axes = figures.label_choices(tables).figure.axes
+    for axis, (name, ratios) in zip(axes, tables.items(), strict=True):
+        assert axis.get_title() == name
+        assert [bar.get_height() for bar in axis.patches] == list(ratios.values())
+        assert [bar.get_x() + bar.get_width() / 2 for bar in axis.patches] == pytest.approx([0, 1, 2])
+        assert [text.get_text() for text in axis.get_xticklabels()] == list(ratios)
+        assert [text.get_text() for text in axis.texts] == [f"{ratio:.2f}" for ratio in ratios.values()]
+        has_points(axis.lines[0], [0, 1], [1, 1])

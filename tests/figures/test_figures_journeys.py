@@ -2,10 +2,34 @@ import time
 from dataclasses import replace
 
 import pytest
-from figure_inputs import TRACES, is_good, journeys, only_a, surface, trace
+from figure_inputs import TRACES, has_points, is_good, journeys, labelled, only_a, surface, trace
+from matplotlib.colors import to_hex
 
 from cl_teach import figures
+from cl_teach.figures.style import REGIONS, style_of
 from cl_teach.landscapes import Surface
+
+RUNS = {  # all from (0.5, -1); L2 leaves the plane
+    key: replace(way, x=way.x + 0.5, y=way.y - 1)
+    for key, way in {
+        ("none", 0): TRACES["none"],
+        ("L2", 1): TRACES["L2"],
+        ("EWC", 1): TRACES["EWC"],
+        ("EWC", 100): trace((2, 1), 0, 0.3, 0.7),
+    }.items()
+}
+every_frame = pytest.mark.parametrize(("method", "strength", "at"), [(*key, at) for key in RUNS for at in range(3)])
+
+
+@pytest.fixture(scope="module")
+def axes_of():
+    """(method, strength, index of the step) -> landscape, bars and plane of accuracies of that frame."""
+    frames = figures.Journeys(surface(), RUNS)
+    return lambda method, strength, at: frames(method, strength, 10 * at).figure.axes
+
+
+def accuracies(run, at):
+    return [float(run.accuracy[name][at]) for name in "AB"]
 
 
 def test_journey():
@@ -32,6 +56,48 @@ def test_a_frame_takes_less_than_its_figure():
         frames("EWC", 10, step)
         ratios.append((time.perf_counter() - start - whole) / whole)
     assert sorted(ratios)[1] < 0.5
+
+
+@every_frame
+def test_the_way_ends_where_the_step_is_and_is_hollow_off_the_plane(axes_of, method, strength, at):
+    run, style = RUNS[method, strength], style_of(method)
+    start, way, point = axes_of(method, strength, at)[0].lines
+    has_points(start, 0.5, -1)
+    has_points(way, run.x[: at + 1], run.y[: at + 1])
+    has_points(point, run.x[at], run.y[at])
+    assert (way.get_color(), way.get_linestyle()) == (style["color"], style["linestyle"])
+    assert (point.get_marker(), point.get_markeredgecolor()) == (style["marker"], style["color"])
+    assert point.get_markerfacecolor() == ("white" if method == "L2" and at > 0 else style["color"])
+
+
+@every_frame
+def test_the_note_tells_the_step_and_the_true_losses(axes_of, method, strength, at):
+    run = RUNS[method, strength]
+    rule = f"{style_of(method)['label']}, λ = {strength}{' does nothing' if method == 'none' else ''}, step {10 * at}"
+    off = f"; {float(at)} off the plane" if method == "L2" and at > 0 else ""
+    losses = ", ".join(f"{name} {float(run.loss[name][at]):.2f}" for name in "AB")
+    assert axes_of(method, strength, at)[0].texts[-1].get_text() == f"{rule}\ntrue loss: {losses}{off}"
+
+
+@every_frame
+def test_bars_are_as_long_as_the_accuracies(axes_of, method, strength, at):
+    bars, now = axes_of(method, strength, at)[1], accuracies(RUNS[method, strength], at)
+    assert [bar.get_width() for bar in bars.patches] == now
+    assert [to_hex(bar.get_facecolor()).upper() for bar in bars.patches] == list(REGIONS)
+    assert [number.get_text() for number in bars.texts] == [f"{n}: {100 * a:.0f} %" for n, a in zip("AB", now, strict=True)]
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in bars.patches]
+    assert middles == pytest.approx([number.get_position()[1] for number in bars.texts])
+    assert bars.get_xlim() == (0, 1)
+
+
+@every_frame
+def test_the_spot_stands_at_accuracy_on_a_and_on_b_beside_all_ends(axes_of, method, strength, at):
+    plane = axes_of(method, strength, at)[2]
+    has_points(plane.lines[-1], *accuracies(RUNS[method, strength], at))
+    assert plane.lines[-1].get_marker() == style_of(method)["marker"]
+    ends = [accuracies(RUNS["EWC", strength], -1) for strength in (1, 100)]
+    has_points(labelled(plane, "EWC"), *zip(*ends, strict=True))
+    has_points(labelled(plane, "no penalty"), *accuracies(RUNS["none", 0], -1))
 
 
 def test_names_of_tasks_are_shown_as_they_are():

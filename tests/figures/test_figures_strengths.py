@@ -1,6 +1,8 @@
-from figure_inputs import SWEEPS, is_good
+import pytest
+from figure_inputs import SWEEPS, has_points, is_good, is_upright_at, labelled
 
 from cl_teach import figures
+from cl_teach.figures.style import style_of
 
 
 def test_frontier():
@@ -19,3 +21,39 @@ def test_stability():
 def test_accuracies_below_the_lowest_take_no_room():
     axis = figures.frontier({"EWC": {0: (0.3, 0.9), 1: (0.8, 0.7)}}).figure.axes[0]
     assert (axis.get_xlim(), axis.get_ylim()) == ((0.25, 1.0), (0.7 - 0.05, 1.0))
+
+
+def test_a_frontier_has_a_on_x_and_b_on_y_in_the_order_of_strengths():
+    axis = figures.frontier(SWEEPS, (0.9, 0.88)).figure.axes[0]
+    for k, (method, x, y) in enumerate([("L2", (0.2, 0.6), (0.9, 0.7)), ("EWC", (0.2, 0.85), (0.9, 0.8))]):
+        joined, marks = axis.lines[2 * k : 2 * k + 2]
+        has_points(joined, x, y)
+        has_points(marks, x, y)
+        assert (marks.get_label(), marks.get_marker()) == (method, style_of(method)["marker"])
+    has_points(labelled(axis, "joint training"), 0.9, 0.88)
+
+
+def test_the_best_strength_has_the_highest_sum_of_both():
+    sweep = {0: (0.3, 0.95), 1: (0.8, 0.7), 10: (0.99, 0.2)}
+    assert "EWC is best at lambda 1 with A 80 %, B 70 %" in figures.frontier({"EWC": sweep}).alt
+
+
+@pytest.mark.parametrize(("method", "strength", "place"), [("L2", 0, 0), ("L2", 0.1, 1), ("EWC", 1e4, 1)])
+def test_one_strength_is_marked_in_both_panels(method, strength, place):
+    left, right = figures.strength_frame(SWEEPS, method, strength).figure.axes
+    a, b = zip(*SWEEPS[method].values(), strict=True)
+    has_points(labelled(left, "task A"), [0, 1], a)
+    has_points(labelled(left, "task B"), [0, 1], b)
+    is_upright_at(left.lines[-1], place)
+    assert [text.get_text() for text in left.get_xticklabels()] == [figures.strength_label(s) for s in SWEEPS[method]]
+    has_points(right.lines[-1], *SWEEPS[method][strength])
+    assert right.lines[-1].get_marker() == style_of(method)["marker"]
+    has_points(labelled(right, method), a, b)
+
+
+def test_both_kinds_of_step_and_the_limit_of_one():
+    axis = figures.stability({"gradient": {10: 0.8, 99: 0.1}, "proximal": {10: 0.75, 99: 0.7}}, 50).figure.axes[0]
+    has_points(labelled(axis, "gradient step"), [10, 99], [0.8, 0.1])
+    has_points(labelled(axis, "proximal step"), [10, 99], [0.75, 0.7])
+    is_upright_at(axis.lines[-1], 50)
+    assert axis.texts[0].xy[0] == 50

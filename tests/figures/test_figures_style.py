@@ -100,3 +100,13 @@ def test_picture_is_saved(tmp_path):
 )
 def test_strength_label(strength, label):
     assert figures.strength_label(strength) == label
+
+
+@pytest.mark.parametrize(("lowest", "limits"), [(0.0, (0.0, 1.0)), (0.03, (0.0, 1.0)), (0.3, (0.25, 1.0)), (0.95, (0.9, 1.0))])
+@pytest.mark.parametrize(("which", "other"), ["xy", "yx"])
+def test_an_axis_of_accuracies_ends_at_one_and_begins_a_little_below_the_lowest(which, other, lowest, limits):
+    _, (axis,) = style.canvas()
+    before = getp(axis, f"{other}lim")
+    style.accuracy_axis(axis, which, lowest)
+    assert getp(axis, f"{which}lim") == pytest.approx(limits) and getp(axis, f"{other}lim") == before
+    assert getattr(axis, f"{which}axis").get_major_formatter()(0.25) == "25 %"

@@ -1,5 +1,6 @@
+import pytest
 import torch
-from figure_inputs import history, is_good
+from figure_inputs import has_points, history, is_good, is_upright_at, labelled
 
 import cl_teach as cl
 from cl_teach import figures
@@ -19,3 +20,48 @@ def test_curves():
 def test_a_moment():
     picture = figures.forgetting_frame(history(), 1, DIGITS.x[:8], [1] * 8, [1, 2] * 4)
     is_good(picture, ["10 steps", "A 30 %", "4 of 8"])
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_row_holds_the_first_training_image_of_each_class(n):
+    one, other = (cl.Split(torch.rand(6, 1, 5, 4), torch.tensor([2, 0, 1, 2, 0, 1])) for _ in range(2))
+    tasks = [cl.Task(name, train, DIGITS, tuple(range(10))) for name, train in (("one", one), ("other", other))]
+    axes = figures.digits(tasks, n).figure.axes
+    assert len(axes) == 2 * n
+    for row, task in enumerate(tasks):
+        assert axes[row * n].get_ylabel() == task.name
+        for axis, first in zip(axes[row * n : (row + 1) * n], (1, 2, 0), strict=False):
+            assert (axis.images[0].get_array() == task.train.x[first, 0].numpy()).all()
+
+
+def test_curves_are_the_accuracies_over_the_steps():
+    axis = figures.learning_curves(history(), 0.88).figure.axes[0]
+    has_points(labelled(axis, "task A"), [0, 10], [0.9, 0.3])
+    has_points(labelled(axis, "task B"), [0, 10], [0.1, 0.8])
+    has_points(axis.lines[2], [0, 1], [0.88, 0.88])
+    assert len(axis.lines) == 3 and len(figures.learning_curves(history()).figure.axes[0].lines) == 2
+
+
+@pytest.mark.parametrize(("at", "step", "a", "b"), [(0, 0, 0.9, 0.1), (1, 10, 0.3, 0.8)])
+def test_a_moment_is_marked_on_the_curves(at, step, a, b):
+    picture = figures.forgetting_frame(history(), at, DIGITS.x[:8], [1] * 8, [1, 2] * 4)
+    curve_a, curve_b, moment, mark_a, mark_b = picture.figure.axes[0].lines
+    has_points(curve_a, [0, 10], [0.9, 0.3])
+    has_points(curve_b, [0, 10], [0.1, 0.8])
+    is_upright_at(moment, step)
+    has_points(mark_a, step, a)
+    has_points(mark_b, step, b)
+    assert (mark_a.get_color(), mark_b.get_color()) == (curve_a.get_color(), curve_b.get_color())
+    assert f"After {step} steps on task B: task A {100 * a:.0f} %, task B {100 * b:.0f} %" in picture.alt
+
+
+def test_answers_that_are_right_have_a_tick():
+    truth, answers = list(range(8)), [0, 1, 9, 3, 8, 8, 8, 8]
+    picture = figures.forgetting_frame(history(), 1, DIGITS.x[:8], truth, answers)
+    panels = picture.figure.axes[1:]
+    assert [axis.get_title() for axis in panels] == [
+        f"“{said}” {'✓' if k in (0, 1, 3) else '✗'}" for k, said in enumerate(answers)
+    ]
+    assert [axis.title.get_color() == "black" for axis in panels] == [k in (0, 1, 3) for k in range(8)]
+    assert all((axis.images[0].get_array() == DIGITS.x[k, 0].numpy()).all() for k, axis in enumerate(panels))
+    assert "3 of 8 shown digits right" in picture.alt

@@ -2,10 +2,12 @@ import math
 
 import pytest
 import torch
-from figure_inputs import W, is_good
+from figure_inputs import W, bowls, contours, has_points, is_good, labelled
+from matplotlib.colors import to_hex
 
 import cl_teach as cl
 from cl_teach import figures
+from cl_teach.figures.style import REGIONS, TASKS, THETA_A
 
 A, B = cl.two_weight_tasks(n=50)
 LOSSES = {task.name: cl.landscapes.two_weight_losses(task.train, W, W) for task in (A, B)}
@@ -15,6 +17,41 @@ def test_surface():
     ends = {"EWC": torch.tensor([1.0, 0.5])}
     picture = figures.two_weight_surface(W, W, LOSSES, ends, start=torch.zeros(2), title="here")
     is_good(picture, ["here: loss", "A and B", "theta_A lies at (0.0, 0.0)", "EWC ends at (1.0, 0.5)"])
+
+
+def test_regions_and_lines_are_relative_to_each_task_s_own_minimum():
+    w2, minima = W[:21], {"A": (0, 0), "B": (1, 0.5)}  # w2 from -1 to 1
+    losses = {"A": bowls()["A"][:21] + 0.7, "B": bowls()["B"][:21] + 0.2}
+    axis = figures.two_weight_surface(W, w2, losses, {}).figure.axes[0]
+    regions, lines = contours(axis, filled=True), contours(axis, filled=False)
+    assert [list(region.levels) for region in regions] == [[0, 0.012]] * 2
+    assert [list(drawn.levels) for drawn in lines] == [[0.012, 0.1, 0.3]] * 2
+    assert [drawn.zmin for drawn in regions + lines] == [0] * 4
+    assert [to_hex(region.get_facecolor()[0]) for region in regions] == [color.lower() for color in REGIONS]
+    assert [to_hex(drawn.get_edgecolor()[0]) for drawn in lines] == [style["color"].lower() for style in TASKS]
+    for region, minimum in zip(regions, minima.values(), strict=True):
+        assert [region.get_paths()[0].contains_point(place) for place in minima.values()] == [
+            place == minimum for place in minima.values()
+        ]
+    notes = {note.get_text(): note.xy for note in axis.texts}
+    assert notes.keys() == {"task A", "task B"}
+    for name, minimum in minima.items():
+        assert notes[f"task {name}"] == pytest.approx(minimum, abs=1e-6)
+
+
+def test_start_ways_ends_and_rings_stand_where_they_are():
+    path, ring = torch.tensor([[0.2, -0.1], [0.5, 0.3], [1.0, 0.6]]), figures.circle(torch.tensor([0.2, -0.1]), 0.4)
+    ends = {"EWC": path[-1], "joint": torch.tensor([0.4, 0.1])}
+    picture = figures.two_weight_surface(W, W, LOSSES, ends, {"EWC": path}, path[0], {"L2": ring})
+    axis = picture.figure.axes[0]
+    drawn_ring, way, start = axis.lines[:3]
+    has_points(drawn_ring, *ring.T)
+    has_points(way, [0.2, 0.5, 1.0], [-0.1, 0.3, 0.6])
+    has_points(start, 0.2, -0.1)
+    (note,) = [note for note in axis.texts if note.get_text() == THETA_A]
+    assert note.xy == pytest.approx((0.2, -0.1))
+    has_points(labelled(axis, "EWC"), 1.0, 0.6)
+    has_points(labelled(axis, "joint training"), 0.4, 0.1)
 
 
 def test_losses_on_the_grid_are_the_model_s_losses():
