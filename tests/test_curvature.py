@@ -1,10 +1,15 @@
 """The Kronecker factors against their definition, and against the dense Fisher where they must agree with it."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from small_networks import flat, twice
+from torch import Tensor, nn
+from torch.nn.functional import unfold
 
 import cl_teach as cl
+from cl_teach._weights import shaped
 
 
 def network() -> nn.Sequential:
@@ -92,3 +97,71 @@ def test_a_parameter_that_is_one_number_has_a_row_like_any_other() -> None:
     full, diagonal = cl.full_fisher(model, data), cl.diagonal_fisher(model, data)
     assert full.shape == (17, 17)
     torch.testing.assert_close(full.diagonal(), torch.cat([diagonal[name].flatten() for name, _ in model.named_parameters()]))
+
+
+def by_hand(model: nn.Module, layer: nn.Module, x: Tensor, classes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """E[a a^T] and E[d d^T] one sample and label at a time; positions, also of several calls, are columns."""
+    calls: list[tuple[Tensor, Tensor]] = []
+    handle = layer.register_forward_hook(lambda module, args, output: calls.append((*args, output)))
+    inputs, outputs = 0.0, 0.0
+    for sample in x.split(1):
+        calls.clear()
+        log_p = model(sample)[0, list(classes)].log_softmax(0)
+        met = [unfold(a, 2, padding=1)[0] if isinstance(layer, nn.Conv2d) else a.T for a, _ in calls]
+        a = torch.cat(met, dim=1).detach()  # (I, T)
+        a = torch.cat([a, torch.ones_like(a[:1])])
+        inputs = inputs + a @ a.T / len(x)
+        for one in log_p:
+            found = torch.autograd.grad(one, [z for _, z in calls], retain_graph=True)
+            d = torch.cat([g[0].reshape(g.shape[1], -1) for g in found], dim=1)  # (O, T)
+            outputs = outputs + one.detach().exp() * d @ d.T / (len(x) * a.shape[1])
+    handle.remove()
+    return inputs, outputs
+
+
+def convolution() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, 3, 2, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(48, 3))
+
+
+@pytest.mark.parametrize("classes", [(0, 1, 2), (0, 2)])
+@pytest.mark.parametrize(("make", "shape"), [(convolution, (2, 3, 3)), (twice, (4,))])
+def test_factors_of_many_positions_follow_their_definition(make, shape, classes) -> None:
+    """Inputs are summed over positions, output gradients averaged: those of a convolution, and those of two calls."""
+    torch.manual_seed(0)
+    model, x = make().double(), torch.randn(6, *shape, dtype=torch.float64)
+    split = cl.Split(x, torch.tensor([0, 2]).repeat(3))
+    for name, block in cl.kfac(model, split, classes=classes, chunk=4).items():
+        inputs, outputs = by_hand(model, model.get_submodule(name), x, classes)
+        torch.testing.assert_close(block.inputs, inputs, rtol=1e-10, atol=1e-14)
+        torch.testing.assert_close(block.outputs, outputs, rtol=1e-10, atol=1e-14)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "n": {"n": 7},
+    "classes": {"classes": (0, 2)},
+    "seed": {"labels": "sample", "seed": 3},
+    "all": {"n": 7, "classes": (2, 0), "labels": "sample", "seed": 3},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_view_is_of_the_fisher_with_the_same_options(name: str) -> None:
+    options, model = OPTIONS[name], network()
+    split = cl.Split(data(20).x, torch.tensor([0, 2]).repeat(10))
+    diagonal, full = cl.diagonal_fisher(model, split, **options), cl.full_fisher(model, split, **options)
+    other = cl.diagonal_fisher(model, split, options.get("labels", "exact"))
+    assert (flat(other) - flat(diagonal)).norm() > 0.05 * flat(diagonal).norm()  # or nothing is seen here
+    torch.testing.assert_close(full.diagonal(), flat(diagonal), rtol=1e-10, atol=1e-15)
+    u = torch.randn(len(full), 2, dtype=torch.float64)
+    torch.testing.assert_close(cl.restricted_fisher(model, split, u, **options), u.T @ full @ u, rtol=1e-10, atol=1e-13)
+    product = cl.fisher_vector_product(model, split, shaped(u[:, 0], diagonal), **options)
+    torch.testing.assert_close(flat(product), full @ u[:, 0], rtol=1e-10, atol=1e-13)
+    for layer, block in cl.kfac(model, split, **options).items():  # a bias meets a 1: its diagonal is that of its layer's G
+        torch.testing.assert_close(block.outputs.diagonal(), diagonal[f"{layer}.bias"], rtol=1e-10, atol=1e-15)
+
+
+def test_of_the_first_samples_only() -> None:
+    model = network()
+    few, wanted = cl.kfac(model, data(20), n=5), cl.kfac(model, data(20).first(5))
+    for name, block in wanted.items():
+        assert torch.equal(few[name].inputs, block.inputs) and torch.equal(few[name].outputs, block.outputs)

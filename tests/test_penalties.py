@@ -524,3 +524,95 @@ def test_l2_goes_on_holding_a_head_that_has_learnt() -> None:
     for task in tasks[:2]:
         penalty.consolidate(model, task)
     assert penalty.precision["3.bias"].tolist() == 4 * [1.0] + 6 * [0.0]
+
+
+def test_where_nothing_matters_the_first_anchor_stays_and_all_is_finite() -> None:
+    model, penalty = network(), cl.EWC()
+    first = copies(model)
+    for _ in range(2):
+        split = data()
+        split.x[:, 2] = 0.0
+        penalty.consolidate(model, split)
+        moved(model)
+    assert bool((penalty.precision["0.weight"][:, 2] == 0).all())
+    assert torch.equal(penalty.anchor["0.weight"][:, 2], first["0.weight"][:, 2])
+    assert math.isfinite(penalty.constant) and penalty.constant > 0
+    assert all(bool(m.isfinite().all()) for m in penalty.anchor.values())
+
+
+@pytest.mark.parametrize("kind", [cl.EWC, cl.OnlineEWC, cl.LatestEWC])
+def test_ewc_computes_the_fisher_that_it_is_asked_for(kind: type[cl.EWC]) -> None:
+    model, classes = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 6)), (0, 1, 2, 4)
+    split = cl.Split(2 * torch.randn(30, 4), torch.tensor(classes)[torch.randint(0, 4, (30,))])
+    for options in ({"labels": "stratified", "n": 20, "seed": 5, "likeliest": 1}, {"labels": "true"}):
+        penalty = kind(**options)
+        penalty.consolidate(model, split, classes)
+        for name, f in cl.diagonal_fisher(model, split, classes=classes, **options).items():
+            assert torch.equal(penalty.precision[name], f)
+
+
+def test_mas_and_output_sensitivity_look_at_the_samples_and_outputs_they_are_told() -> None:
+    model, classes = network(), (0, 2)
+    split = cl.Split(torch.randn(20, 4), torch.tensor([0, 2]).repeat(10))
+    wanted = {name: torch.zeros_like(p) for name, p in copies(model).items()}
+    for sample in split.x[:7].split(1):
+        z = model(sample)[:, list(classes)]
+        for name, g in zip(wanted, torch.autograd.grad(z.square().sum(), list(model.parameters())), strict=True):
+            wanted[name] += g.abs() / 7
+    penalty = cl.MAS(n=7)
+    penalty.consolidate(model, split, classes)
+    for name, found in cl.output_sensitivity(model, split, n=7, classes=classes).items():
+        torch.testing.assert_close(found, wanted[name], rtol=1e-10, atol=1e-15)
+        torch.testing.assert_close(penalty.precision[name], wanted[name], rtol=1e-10, atol=1e-15)
+
+
+def assert_pulled_and_pushed(penalty: cl.Penalty, model: nn.Module) -> None:
+    """Whether one step of each kind, with c = 30 and strength 30, is what its formula says; the frozen do not move."""
+    before = copies(model)
+    penalty.proximal_step(model, 30.0)
+    for name, p in model.named_parameters():
+        weight, m = 30.0 * penalty.precision[name], penalty.anchor[name]
+        wanted = (before[name] + weight * m) / (1 + weight) if p.requires_grad else before[name]
+        torch.testing.assert_close(p.detach(), wanted)
+    model.zero_grad()
+    penalty.add_gradient(model, 30.0)
+    for name, p in model.named_parameters():
+        assert (p.grad is not None) == p.requires_grad
+        if p.grad is not None:
+            torch.testing.assert_close(p.grad, 30.0 * penalty.precision[name] * (p.detach() - penalty.anchor[name]))
+
+
+CHANGES: dict[str, Callable[[cl.Penalty, nn.Module], object]] = {
+    "another state": lambda penalty, model: penalty.load_state_dict(consolidated("EWC", tasks=1)[0].state_dict()),
+    "another type": lambda penalty, model: model.float(),
+    "the first layer frozen": lambda penalty, model: model[0].requires_grad_(False),
+    "the last layer frozen": lambda penalty, model: model[2].requires_grad_(False),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_changes_between_two_steps_is_seen(what: str) -> None:
+    penalty, model = consolidated("EWC", tasks=1)
+    penalty.load_state_dict(penalty.state_dict())  # its tensors are as new as those that may come
+    assert_pulled_and_pushed(penalty, model)
+    moved(model, 1.0)
+    CHANGES[what](penalty, model)
+    assert_pulled_and_pushed(penalty, model)
+
+
+def test_a_factor_beyond_float32_is_finite_and_puts_weights_on_their_anchor() -> None:
+    penalty, model = consolidated("L2", tasks=1)
+    model.float()
+    penalty.precision["0.weight"][:, 0] = 1e-3
+    penalty.proximal_step(model, 1e39)
+    for name, p in model.named_parameters():
+        assert torch.equal(p.detach(), penalty.anchor[name])
+
+
+@pytest.mark.parametrize("classes", [None, (0, 1)])
+def test_l2_holds_a_dead_unit_too(classes: tuple[int, ...] | None) -> None:
+    model, penalty = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)), cl.L2()
+    nn.init.constant_(model[0].bias[2:3], -1e3)
+    penalty.consolidate(model, cl.Split(torch.randn(30, 4), torch.arange(30) % 2), classes)
+    assert bool((penalty.precision["0.weight"] == 1).all()) and bool((penalty.precision["0.bias"] == 1).all())
+    assert bool((penalty.precision["2.weight"][:, 2] == 1).all())

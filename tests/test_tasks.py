@@ -182,6 +182,17 @@ def test_two_weight_tasks() -> None:
     assert same([a, b], cl.two_weight_tasks(n=2_000, seed=3)) and not same([a, b], cl.two_weight_tasks(n=2_000, seed=4))
 
 
+@pytest.mark.parametrize(("which", "wanted"), [(0, (1.0, 0.0)), (1, (2.2, 0.8))])
+def test_the_best_two_weights(which: int, wanted: tuple[float, float]) -> None:
+    """Newton's method on the mean cross-entropy of many samples."""
+    data, w = cl.two_weight_tasks(n=100_000)[which].train, torch.zeros(2, dtype=torch.float64)
+    x, y = data.x.double(), data.y.double()
+    for _ in range(10):
+        p = torch.sigmoid(x @ w)
+        w -= torch.linalg.solve(x.T @ (x * (p * (1 - p))[:, None]), x.T @ (p - y))
+    torch.testing.assert_close(w, torch.tensor(wanted, dtype=torch.float64), atol=0.1, rtol=0)
+
+
 # one's own data
 
 

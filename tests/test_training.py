@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import cl_teach as cl
+from cl_teach.history import Recorder
 from cl_teach.training import Run
 
 
@@ -495,3 +497,122 @@ def test_negative_classes_are_refused():
     model, split = nn.Linear(2, 3), cl.Split(torch.randn(4, 2), torch.zeros(4, dtype=torch.long))
     with pytest.raises(ValueError, match="classes must be outputs of the model, from 0 to 2, got"):
         cl.evaluate(model, split, classes=(-1, 0))
+
+
+def test_observe_sees_the_gradient_of_the_task_s_loss_alone() -> None:
+    """SI's path under a penalty whose gradient is added to the loss's, against a loop by hand."""
+    a, b, model, penalty = blobs(0), blobs(1), small(), cl.SI()
+    cl.train(model, a, penalty=penalty, batch_size=25)
+    penalty.consolidate(model, a)
+    hand, precision, anchor = copy.deepcopy(model), dict(penalty.precision), dict(penalty.anchor)
+    cl.train(model, b, penalty=penalty, strength=2.0, step="gradient", epochs=2, batch_size=25, seed=3)
+    penalty.consolidate(model, b)
+
+    def now() -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in hand.named_parameters()}
+
+    optimizer = torch.optim.SGD(hand.parameters(), lr=0.05, momentum=0.9)
+    start, path, order = now(), dict.fromkeys(anchor, 0.0), torch.Generator().manual_seed(3)
+    for _ in range(2):
+        for batch in torch.randperm(60, generator=order).split(25):
+            optimizer.zero_grad()
+            cross_entropy(hand(b.train.x[batch].double()), b.train.y[batch]).backward()
+            before, own = now(), {name: p.grad.clone() for name, p in hand.named_parameters()}
+            for name, p in hand.named_parameters():
+                p.grad += 2.0 * precision[name] * (before[name] - anchor[name])
+            optimizer.step()
+            path = {name: path[name] - own[name] * (p - before[name]) for name, p in now().items()}
+    for name, p in now().items():
+        torch.testing.assert_close(model.get_parameter(name).detach(), p, rtol=1e-8, atol=1e-12)
+        wanted = precision[name] + path[name].clamp_min(0.0) / ((p - start[name]).square() + 0.1)
+        torch.testing.assert_close(penalty.precision[name], wanted, rtol=1e-8, atol=1e-12)
+
+
+def test_dropout_follows_the_seed_where_the_order_of_the_samples_does_not_matter() -> None:
+    same = cl.Split(torch.ones(40, 4), torch.zeros(40, dtype=torch.long))
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 20), nn.Dropout(), nn.Linear(20, 3))
+    losses = [cl.train(copy.deepcopy(model), same, epochs=1, batch_size=40, seed=seed).loss[0] for seed in (3, 3, 4)]
+    assert losses[0] == losses[1] and abs(losses[0] - losses[2]) > 1e-4
+
+
+@pytest.mark.parametrize("rates", [(0.05, 0.5), (0.5, 0.05)])
+def test_the_smallest_limit_of_all_groups_counts(rates: tuple[float, float]) -> None:
+    model, penalty = small(), cl.L2()
+    penalty.consolidate(model, blobs(0))
+
+    def groups(parameters: Any) -> torch.optim.Optimizer:
+        first, *rest = parameters
+        return torch.optim.SGD([{"params": [first], "lr": rates[0]}, {"params": rest, "lr": rates[1]}], momentum=0.9)
+
+    with pytest.warns(RuntimeWarning, match=r"strength 50 is above 7\.6, "):  # 2 (1 + 0.9) / 0.5; for 0.05 it is 76
+        cl.train(model, blobs(1), penalty=penalty, strength=50.0, step="gradient", optimizer=groups, epochs=0)
+
+
+def test_warnings_point_at_the_line_that_called() -> None:
+    class Stopped(cl.EWC):
+        def importance(self, model: nn.Module, data: Any, classes: Any) -> dict[str, Tensor]:
+            raise KeyboardInterrupt
+
+    penalty, model = cl.L2(), Interrupted()
+    penalty.consolidate(small(), blobs(0))
+    model.at = 3  # one pass checks the data
+    calls: dict[str, Callable[[], object]] = {
+        "interrupted after 1 of": lambda: cl.train(model, blobs(0), epochs=10, batch_size=30),
+        "is above .* training diverged": lambda: cl.train(
+            small(), blobs(1), penalty=penalty, strength=1e6, step="gradient", epochs=300
+        ),
+        "interrupted after training 1 of 2 tasks": lambda: cl.learn(small(), [blobs(0), blobs(1)], Stopped(), epochs=1),
+    }
+    for message, call in calls.items():
+        with pytest.warns(RuntimeWarning) as caught:
+            call()
+        assert re.search(message, " ".join(str(one.message) for one in caught))
+        assert {one.filename for one in caught} == {__file__}
+
+
+def test_learn_measures_the_test_loss() -> None:
+    a, b = blobs(0), blobs(1)
+    model = small()
+    run = cl.learn(model, [a, b], epochs=2)
+    first = small()
+    cl.train(first, a, epochs=2)
+    assert run.loss[0, 0] == cl.evaluate(first, a).loss
+    assert run.loss[1].tolist() == [cl.evaluate(model, task).loss for task in (a, b)]
+
+
+def stepped(losses: Tensor) -> tuple[Recorder, list[bool], list[int]]:
+    """A recorder of K networks that make one step for each column of ``losses``, (K, steps); step i sets all weights to i."""
+    models, ticks, on = [nn.Linear(2, 3).double() for _ in losses], list[int](), list[bool]()
+    recorder = Recorder(models, {"A": cl.Split(torch.eye(2), torch.tensor([0, 1]))}, True, 3, losses.shape[1], ticks.append)
+    with recorder:
+        for i in range(losses.shape[1] + 1):
+            for p in (p for model in models for p in model.parameters()):
+                nn.init.constant_(p, float(i))
+            if i == 0:
+                recorder.look()
+            else:
+                on.append(recorder(losses[:, i - 1]))
+            if on and not on[-1]:
+                break
+    return recorder, on, ticks
+
+
+def test_a_recorder_looks_every_few_steps_and_at_the_last() -> None:
+    losses = torch.rand(2, 8, dtype=torch.float64)
+    recorder, on, ticks = stepped(losses)
+    assert all(on) and ticks == [2] * 8
+    for history, loss in zip(recorder.histories, losses.tolist(), strict=True):
+        assert history.loss == loss and history.steps == [0, 3, 6, 8] and not history.diverged
+        assert [kept["weight"].unique().tolist() for kept in history.weights] == [[0.0], [3.0], [6.0], [8.0]]  # copies
+        assert len(history.watched["A"]) == 4 and history.watched["A"][0].loss == pytest.approx(math.log(3))
+
+
+def test_divergence_is_found_at_the_next_look_and_ends_what_has_diverged() -> None:
+    nan, inf = math.nan, math.inf
+    recorder, on, _ = stepped(torch.tensor([[1.0, 1.0, 1.0, nan, nan, nan, nan, nan]]))
+    (history,) = recorder.histories
+    assert on == [True] * 5 + [False] and history.diverged and history.steps == [0, 3] and len(history.loss) == 6
+    recorder, on, _ = stepped(torch.tensor([[1.0] * 8, [1.0, inf] + [inf] * 6]))
+    assert all(on) and [h.diverged for h in recorder.histories] == [False, True]
+    assert [h.steps for h in recorder.histories] == [[0, 3, 6, 8], [0]]

@@ -136,3 +136,24 @@ def test_silently_zero_penalty(trained) -> None:
     assert float(pitfalls.silently_zero_penalty(wrapped, *kept)) == 0.0
     with pytest.raises(ValueError, match="another model"):
         penalty(wrapped)
+
+
+def test_a_smaller_last_batch_counts_by_its_size(trained) -> None:
+    model, data, _ = trained
+    some, wanted = data.first(130), {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    for batch, share in ((slice(0, 128), 128 / 130), (slice(128, 130), 2 / 130)):
+        loss = nn.functional.cross_entropy(model(some.x[batch]), some.y[batch])
+        for name, g in zip(wanted, torch.autograd.grad(loss, list(model.parameters())), strict=True):
+            wanted[name] += share * g.square()
+    assert error(pitfalls.squared_batch_mean(model, some), wanted) < 1e-10
+
+
+def test_weighted_by_probability_is_one_term_of_the_sum(trained) -> None:
+    model, data, _ = trained
+    some, wanted = data.first(20), {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    p = model(some.x).detach().softmax(1)[torch.arange(20), some.y]
+    for i in range(20):
+        single = cl.Split(some.x[i : i + 1], some.y[i : i + 1])
+        for name, f in cl.diagonal_fisher(model, single, "true").items():
+            wanted[name] += p[i] * f / 20
+    assert error(pitfalls.weighted_by_probability(model, some), wanted) < 1e-10

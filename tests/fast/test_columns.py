@@ -105,3 +105,17 @@ def test_a_drawn_label_follows_the_probabilities() -> None:
     assert set(labels[:, 0].tolist()) == {2} and set(labels[:, 1].tolist()) == {0, 3}
     torch.testing.assert_close((labels[:, 1] == 3).double().mean(), torch.tensor(0.75), atol=0.01, rtol=0.0)
     torch.testing.assert_close(weights[0], torch.tensor([0.6, 0.4]))
+
+
+@pytest.mark.parametrize("likeliest", [2, 3, 4])
+def test_as_many_likeliest_labels_as_there_are_is_all_labels(likeliest: int) -> None:
+    p = probabilities(classes=3)
+    uniform = torch.rand(len(p))
+    labels, weights = fisher.label_weights(p, "stratified", torch.zeros(len(p)).long(), uniform, likeliest)
+    assert labels.shape == weights.shape == (len(p), 3) and labels.sort(1).values.tolist() == [[0, 1, 2]] * len(p)
+    torch.testing.assert_close(weights, p.gather(1, labels))
+    torch.testing.assert_close(weights.sum(1), torch.ones(len(p)))
+    columns = fisher.label_columns("stratified", likeliest)(p.log(), labels[:, 0], uniform)
+    assert type(columns) is AllLabels and columns.count == 2
+    z = torch.randn(len(p), 3)
+    torch.testing.assert_close(columns.covariance(z), torch.einsum("ncd,nd->nc", covariance(p), z))

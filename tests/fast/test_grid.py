@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from small_networks import IMAGES, Tied, batch_normed, conv, naive, perturbed, task, tiny, twice
+from small_networks import IMAGES, Tied, batch_normed, conv, flat, naive, perturbed, task, tiny, twice, weights
 from torch import Tensor, nn
 
 import cl_teach as cl
 from cl_teach._prepare import prepare
 from cl_teach.fast import grid
-from cl_teach.landscapes import loss_surface, plane_through, random_plane
+from cl_teach.landscapes import Plane, loss_surface, plane_through, random_plane
 
 
 class Own(nn.Module):
@@ -132,3 +132,20 @@ def test_the_grid_is_faster_than_the_naive_loop(make, points, n, at_least):
     torch.testing.assert_close(surface.loss["data"], loss, rtol=1e-5, atol=1e-5)
     assert (surface.accuracy["data"] - accuracy).abs().max() <= 1 / n + 1e-12  # float32: one sample may stand on the edge
     assert statistics.median(ratios) >= at_least
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_judge_looks_where_a_wrong_direction_shows(swapped: bool) -> None:
+    """At (0, 0) the weights are the model's own, and along one axis only the last layer moves: what forgets to move the
+    tied weights is right there, and wrong along the other axis."""
+    torch.manual_seed(0)
+    model, data, axis = Tied().double(), task(), torch.tensor([0.0, 1.0])
+    directions = []
+    for layer in ("last", "first"):
+        moved = {name: torch.randn_like(p) * name.startswith(layer) for name, p in weights(model).items()}
+        directions.append({name: t / flat(moved).norm() for name, t in moved.items()})
+    plane = Plane(weights(model), *(directions[::-1] if swapped else directions))
+    surface = loss_surface(model, plane, data, axis, axis)
+    loss, accuracy = naive(model, plane, data, axis, axis)
+    torch.testing.assert_close(surface.loss["A"], loss, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(surface.accuracy["A"], accuracy, rtol=0, atol=1e-12)
