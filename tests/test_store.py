@@ -89,6 +89,21 @@ def test_large_results_are_kept_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
         store.done()
 
 
+@pytest.mark.parametrize(("column", "one", "other"), [("part", 3, 4), ("key", "[1]", "[2]")])
+def test_parts_that_have_changed_places_are_damage(
+    column: str, one: Any, other: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_store, "PART", 1_000)
+    with opened(tmp_path / "store") as store:
+        store.put({(i,): i * torch.arange(2_000.0) for i in (1, 2)})
+        assert [float(t[-1]) for t in store.done().values()] == [1_999.0, 3_998.0]
+    with closing(sqlite3.connect(tmp_path / "store")) as db, db:
+        for old, new in ((one, "x"), (other, one), ("x", other)):
+            assert db.execute(f"UPDATE results SET {column} = ? WHERE {column} = ?", (new, old)).rowcount > 1
+    with opened(tmp_path / "store") as store, pytest.raises(ValueError, match=r"damaged \(\[1\] is not what was put there\)"):
+        store.done()
+
+
 def test_numbers_of_numpy_and_torch_are_numbers_in_a_configuration(tmp_path: Path) -> None:
     for lr in (0.5, np.float32(0.5), torch.tensor(0.5), 0.5):
         with opened(tmp_path / "store", {"lr": lr}) as store:
@@ -118,6 +133,13 @@ def test_a_claim_is_of_one_store_until_it_is_done_or_given_up(tmp_path: Path) ->
     with opened(tmp_path / "store") as third:
         assert third.claim(keys) == keys[1:]
     assert os.listdir(tmp_path) == ["store"]
+
+
+def test_what_is_put_is_no_longer_claimed(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store, closing(sqlite3.connect(tmp_path / "store")) as db:
+        store.claim([(1,), (2,), (3,)])
+        store.put({(1,): 0, (3,): 0})
+        assert db.execute("SELECT * FROM claims").fetchall() == [("[2]", store._owner)]
 
 
 def test_only_its_own_locks_are_cleared_away(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 import cl_teach as cl
 from cl_teach import _progress, sweeps
 from cl_teach._store import Store
+from cl_teach.fast import together
 
 STRENGTHS = [0.0, 0.1, 10.0, 1e6]
 METHODS = ["L2", "EWC", "SI"]
@@ -107,8 +110,8 @@ def test_results_are_those_of_single_runs(
     model: Callable[[int], nn.Module], options: dict[str, Any], stacked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = []
-    together = sweeps.train_together
-    monkeypatch.setattr(sweeps, "train_together", lambda *a, **k: used.append(1) or together(*a, **k))
+    train_together = sweeps.train_together
+    monkeypatch.setattr(sweeps, "train_together", lambda *a, **k: used.append(1) or train_together(*a, **k))
     strengths = options.pop("strengths", STRENGTHS)
     swept = run(model, seeds=[0, 3], watch={"A": A}, keep_weights=True, together=3, strengths=strengths, **options)
     assert bool(used) == stacked
@@ -158,15 +161,42 @@ def test_heads_of_their_own_and_plain_splits_are_trained_together_as_well() -> N
         assert swept["EWC", 3.0, 0].a.accuracy == cl.evaluate(model, first).accuracy
 
 
+def test_in_class_incremental_learning_a_is_tested_among_all_classes() -> None:
+    whole = cl.Task("four", *(cl.Split(x, torch.arange(60) % 4) for x in (A.train.x, A.test.x)), classes=(0, 1, 2, 3))
+    a, b = cl.split_classes(whole, 2, "class")
+    model = cl.mlp((8, 6), n_inputs=4, n_classes=4, device="cpu").double()
+    swept = cl.sweep(model, a, b, methods=["L2"], strengths=[0.1, 10.0], **OPTIONS)
+    for end in (swept.starts[0], *swept.results.values()):
+        model.load_state_dict(end.weights)
+        expected = cl.evaluate(model, a, b.classes)
+        assert end.a.accuracy == expected.accuracy and end.a.loss == pytest.approx(expected.loss)
+        assert end.a.loss > 1.001 * cl.evaluate(model, a).loss  # between its own two classes
+
+
+def test_runs_leave_the_penalties_of_the_start_as_they_were() -> None:
+    swept = run(single, methods=["SI"], strengths=[0.0, 10.0])
+    model, penalty = single(), cl.SI()
+    cl.train(model, A, penalty=penalty, **OPTIONS)
+    penalty.consolidate(model, A)
+    found, expected = swept.starts[0].penalties["SI"].state_dict(), penalty.state_dict()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert equal(found[name], value) if isinstance(value, dict) else found[name] == value, name
+
+
 def test_a_chain_with_a_hook_a_shared_or_a_frozen_layer_is_not_stacked() -> None:
     layer = nn.Linear(4, 4)
-    hooked, frozen = small(), small()
+    hooked, before, frozen = small(), small(), small()
     hooked[1].register_forward_hook(lambda module, args, output: 2 * output)  # type: ignore[index]
+    before[1].register_forward_pre_hook(lambda module, args: (2 * args[0],))  # type: ignore[index]
     next(frozen.parameters()).requires_grad_(False)
     assert sweeps.stackable(small())
     for model in (
         hooked,
+        before,
         frozen,
+        nn.Sequential(nn.Flatten(0, 1), nn.Linear(4, 4)),
+        nn.Sequential(nn.Flatten(2), nn.Linear(4, 4)),
         nn.Sequential(layer, nn.ReLU(), layer),
         nn.Sequential(nn.Linear(4, 4), nn.Dropout()),
         nn.Sequential(),
@@ -220,6 +250,22 @@ def test_diverged_runs_are_counted_and_end_as_in_train() -> None:
         cl.sweep(small, huge, B, strengths=[1.0], **OPTIONS)
 
 
+def test_diverged_runs_trained_together_are_those_of_train() -> None:
+    huge = cl.Task("huge", cl.Split(1e200 * B.train.x.double(), B.train.y), B.test, B.classes)
+    with pytest.warns(RuntimeWarning, match="2 of 4 runs diverged"):
+        swept = cl.sweep(small, A, huge, methods=["L2"], strengths=[0.0, 1.0, 1e300, 1e308], **OPTIONS)
+    penalty, start = cl.L2(), small(0)
+    cl.train(start, A, **OPTIONS)
+    penalty.consolidate(start, A)
+    for strength in (0.0, 1.0):
+        model, result = copy.deepcopy(start), swept["L2", strength, 0]
+        with pytest.warns(RuntimeWarning, match="training diverged"):
+            history = cl.train(model, huge, penalty=copy.deepcopy(penalty), strength=strength, **OPTIONS)
+        assert repr(result.history) == repr(history) and len(history.loss) == 3 and history.steps == [0]  # nan is not nan
+        expected = {name: p.detach() for name, p in model.named_parameters()}
+        torch.testing.assert_close(result.weights, expected, rtol=0, atol=0, equal_nan=True)
+
+
 # executors
 
 
@@ -251,6 +297,25 @@ def test_a_dask_cluster(tmp_path: Path) -> None:
     ):
         assert_same(run(executor=client.get_executor(), together=2, file=tmp_path / "sweep"), run(together=2))
     assert_same(run(file=tmp_path / "sweep"), run(together=2))
+
+
+@pytest.mark.slow
+def test_each_process_of_a_pool_uses_one_core_and_the_caller_as_many_as_before() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(methods=["L2"])
+        with ThreadPoolExecutor(1) as pool:
+            run(methods=["L2"], executor=pool)
+            assert pool.submit(torch.get_num_threads).result() == torch.get_num_threads() == 2
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=spawn, initializer=torch.set_num_threads, initargs=(2,)) as processes:
+            assert processes.submit(torch.get_num_threads).result() == 2
+            run(methods=["L2"], executor=processes)
+            assert processes.submit(torch.get_num_threads).result() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 # the file
@@ -391,6 +456,74 @@ def test_a_file_of_another_sweep_is_left_as_it_was(tmp_path: Path, monkeypatch: 
     assert done == []
 
 
+def test_any_change_of_the_data_makes_another_sweep(tmp_path: Path) -> None:
+    def two_classes(seed: int) -> cl.Task:
+        parts = [cl.Split(part.x, part.y % 2) for part in (blobs(seed).train, blobs(seed).test)]
+        return cl.Task("two", *parts, classes=(0, 1))
+
+    def others(task: cl.Task) -> Iterator[cl.Task]:
+        for name in ("train", "test"):
+            part = getattr(task, name)
+            for x, y in ((part.x + 1e-3, part.y), (part.x, part.y.roll(1)), (part.x.double(), part.y)):
+                yield replace(task, **{name: cl.Split(x, y)})
+        yield replace(task, classes=(0, 1, 2))
+
+    def sweep(**data: cl.Task) -> cl.Sweep:
+        return cl.sweep(small, **data, methods=["L2"], strengths=[1.0], file=tmp_path / "sweep", **OPTIONS)
+
+    tasks = {"task_a": two_classes(0), "task_b": two_classes(1)}
+    sweep(**tasks)
+    for name, task in tasks.items():
+        for other in others(task):
+            with pytest.raises(ValueError, match=rf"made with another {name} \("):
+                sweep(**{**tasks, name: other})
+    assert len(sweep(**{name: replace(task, name="a new name") for name, task in tasks.items()}).results) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("step", "gradient"), ("epochs", 1), ("batch_size", 20), ("lr", 0.1), ("momentum", 0.5), ("every", 2)],
+)
+def test_each_option_of_train_makes_another_sweep(option: str, value: Any, tmp_path: Path) -> None:
+    few: dict[str, Any] = {"methods": ["L2"], "strengths": [1.0], "file": tmp_path / "sweep"}
+    assert option in sweeps.OPTIONS and len(sweeps.OPTIONS) == 6
+    run(**few)
+    with pytest.raises(ValueError, match=rf"made with another {option} \({option} .*, here {value!r}\);"):
+        run(**few, **{option: value})
+
+
+def test_each_setting_of_a_penalty_makes_another_sweep(tmp_path: Path) -> None:
+    few: dict[str, Any] = {"strengths": [1.0], "file": tmp_path / "sweep"}
+    known: dict[str, cl.Penalty] = {"one": cl.EWC(n=20), "two": cl.OnlineEWC(), "three": cl.SI(), "four": cl.MAS(n=20)}
+    run(methods=known, **few)
+    for name, other, before, after in (
+        ("one", cl.EWC(n=30), "n=20", "n=30"),
+        ("one", cl.EWC(), "n=20", "n=None"),
+        ("one", cl.EWC(n=20, seed=1), "seed=0", "seed=1"),
+        ("one", cl.EWC(n=20, likeliest=3), "likeliest=4", "likeliest=3"),
+        ("two", cl.LatestEWC(), "OnlineEWC", "LatestEWC"),
+        ("two", cl.OnlineEWC(0.5), "decay=1.0", "decay=0.5"),
+        ("three", cl.SI(0.2), "damping=0.1", "damping=0.2"),
+        ("four", cl.MAS(n=30), r"MAS\(n=20", r"MAS\(n=30"),
+    ):
+        with pytest.raises(ValueError, match=rf"made with another methods \(methods .*({before}).*, here .*{after}"):
+            run(methods={**known, name: other}, **few)
+    assert len(run(methods=known, **few).results) == 4
+
+
+def test_another_network_of_any_seed_makes_another_sweep(tmp_path: Path) -> None:
+    def hyperbolic(seed: int) -> nn.Module:
+        return nn.Sequential(*(nn.Tanh() if type(layer) is nn.ReLU else layer for layer in small(seed).children()))
+
+    few: dict[str, Any] = {"methods": ["L2"], "strengths": [1.0], "seeds": [0, 1], "file": tmp_path / "sweep"}
+    run(**few)
+    assert equal(small().state_dict(), hyperbolic(0).state_dict())
+    for model in (hyperbolic, lambda seed: small(5 * seed), lambda seed: small(abs(seed - 1) + 1)):
+        with pytest.raises(ValueError, match=r"made with another model \("):
+            run(model, **few)
+    assert len(run(**few).results) == 2
+
+
 SHARE = """
 import json, os, sys
 import torch
@@ -523,6 +656,46 @@ def test_an_executor_does_not_start_what_another_is_doing(tmp_path: Path, monkey
     assert os.listdir(tmp_path) == ["sweep"]
 
 
+def test_an_executor_takes_up_what_is_given_up_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, arguments, in_time, begun = tmp_path / "sweep", list[Any](), list[bool](), threading.Event()
+    monkeypatch.setattr(sweeps, "POLL", 0.01)
+    monkeypatch.setattr(sweeps, "Store", lambda *given: arguments.append(given) or Store(*given))
+    whole = run(file=path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM results WHERE key LIKE '%EWC%' OR key LIKE '%SI%'")
+    others = [Store(*arguments[0])]
+    assert len(others[0].claim([("SI", strength, 0) for strength in STRENGTHS])) == 4
+    learn_b, wait = sweeps._learn_b, sweeps.wait
+
+    def learn(job: Any, start: Any, method: str, *rest: Any) -> Any:
+        if method == "SI":
+            begun.set()
+        else:
+            in_time.append(begun.wait(10))  # EWC takes long
+        return learn_b(job, start, method, *rest)
+
+    def waiting(*args: Any) -> Any:
+        if others:  # EWC has begun, and SI was another's
+            others.pop().close()
+        return wait(*args)
+
+    monkeypatch.setattr(sweeps, "_learn_b", learn)
+    monkeypatch.setattr(sweeps, "wait", waiting)
+    with ThreadPoolExecutor(2) as pool:
+        assert_same(run(file=path, executor=pool), whole)
+    assert in_time == [True]
+
+
+def test_results_come_in_the_order_asked_for(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"methods": ["SI", "L2"], "strengths": [10.0, 0.1], "seeds": [1, 0], "file": tmp_path / "sweep"}
+    run(**asked)
+    with closing(sqlite3.connect(tmp_path / "sweep")) as db, db:
+        assert db.execute("DELETE FROM results WHERE key LIKE '%SI%, 1]' OR key LIKE '%L2%10.0, 0]'").rowcount == 3
+    swept = run(**asked)
+    assert list(swept.results) == [(m, s, seed) for seed in (1, 0) for m in ("SI", "L2") for s in (10.0, 0.1)]
+    assert list(swept.accuracies()) == ["SI", "L2"] and list(swept.accuracies()["L2"]) == [10.0, 0.1]
+
+
 # Ctrl-C, progress, bad input
 
 
@@ -568,6 +741,26 @@ def test_ctrl_c_within_a_single_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(part.results) == [("counting", 0.0, 0)]
 
 
+def test_ctrl_c_within_networks_trained_together_keeps_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, cross_entropy = list[int](), together.cross_entropy
+
+    def interrupted(*args: Any, **options: Any) -> Tensor:
+        steps.append(1)
+        if len(steps) == 8 + 5:  # in the fifth step of the second unit of work
+            signal.raise_signal(signal.SIGINT)
+        return cross_entropy(*args, **options)
+
+    monkeypatch.setattr(together, "cross_entropy", interrupted)
+    with pytest.warns(RuntimeWarning, match="interrupted after 2 of 12 runs"):
+        part = run(file=tmp_path / "sweep", together=2)
+    done = {("L2", strength, 0) for strength in STRENGTHS[:2]}
+    assert len(steps) == 8 + 5 and part.interrupted and set(part.results) == done
+    with closing(sqlite3.connect(tmp_path / "sweep")) as db:
+        assert {tuple(json.loads(key)) for (key,) in db.execute("SELECT key FROM results")} == {(), ("", 0.0, 0), *done}
+    monkeypatch.undo()
+    assert_same(run(file=tmp_path / "sweep", together=2), run(together=2))
+
+
 def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bars: list[Any] = []
 
@@ -593,6 +786,10 @@ def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path,
         assert bars[-1]["leave"] is False and bars[-1]["delay"] == 2 and not bars[-1]["disable"]
     run(small, file=tmp_path / "small", progress=False)
     assert bars[-1]["disable"] and bars[-1]["initial"] == bars[-1]["total"]
+    with closing(sqlite3.connect(tmp_path / "small")) as db, db:
+        assert db.execute("DELETE FROM results WHERE key LIKE '%EWC%' OR key LIKE '%SI%'").rowcount == 8
+    run(small, file=tmp_path / "small")
+    assert bars[-1]["initial"] == (1 + 4) * 8 and bars[-1]["n"] == bars[-1]["total"] == 13 * 8
     monkeypatch.setenv("TQDM_DISABLE", "1")
     run(small)
     assert bars[-1]["disable"]
@@ -643,6 +840,17 @@ def test_bad_input_is_refused_before_any_work(
     with warnings.catch_warnings(), pytest.raises(kind, match=message):
         warnings.simplefilter("error")
         run(file=tmp_path / "sweep", **changes)
+    assert done == [] and not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("which", ["task_a", "task_b"])
+def test_test_data_that_do_not_fit_are_refused_before_any_work(
+    which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = count_work(monkeypatch)
+    wide = replace(B, test=cl.Split(torch.zeros(60, 5), B.test.y))
+    with pytest.raises(ValueError, match=r"model cannot take x of shape \(60, 5\)"):
+        cl.sweep(small, **{"task_a": A, "task_b": B, which: wide}, strengths=[1.0], file=tmp_path / "sweep", **OPTIONS)
     assert done == [] and not (tmp_path / "sweep").exists()
 
 
