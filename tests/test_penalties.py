@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
 from cl_teach import penalties
+from cl_teach.fast import held
 
 KINDS: dict[str, Callable[[], cl.Penalty]] = {
     "L2": cl.L2,
@@ -616,3 +617,11 @@ def test_l2_holds_a_dead_unit_too(classes: tuple[int, ...] | None) -> None:
     penalty.consolidate(model, cl.Split(torch.randn(30, 4), torch.arange(30) % 2), classes)
     assert bool((penalty.precision["0.weight"] == 1).all()) and bool((penalty.precision["0.bias"] == 1).all())
     assert bool((penalty.precision["2.weight"][:, 2] == 1).all())
+
+
+def test_weights_that_matter_nothing_stay_where_they_are_at_any_strength() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        precision = torch.tensor([0.0, 1e-3, 1.0], dtype=dtype)
+        for c in (1e12, 1e39, 1e300):
+            share = held.share(precision, c)
+            assert share.dtype == dtype and float(share[0]) == 0.0 and share[1:].tolist() == [1.0, 1.0]
