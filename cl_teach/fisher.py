@@ -48,8 +48,10 @@ def label_weights(p: Tensor, choice: str, y: Tensor, uniform: Tensor, likeliest:
         rest = p.scatter(1, labels, 0.0)
         drawn = _drawn(rest, uniform)
         return torch.cat([labels, drawn], dim=1), torch.cat([top, rest.sum(1, keepdim=True)], dim=1)
-    label = {"sample": lambda: _drawn(p, uniform), "true": lambda: y[:, None], "predicted": lambda: p.argmax(1, True)}
-    labels = label[choice]()
+    if choice == "sample":
+        labels = _drawn(p, uniform)
+    else:
+        labels = y[:, None] if choice == "true" else p.argmax(1, keepdim=True)
     return labels, torch.ones_like(p[:, :1])
 
 
