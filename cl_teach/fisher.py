@@ -48,11 +48,10 @@ def label_weights(p: Tensor, choice: str, y: Tensor, uniform: Tensor, likeliest:
         rest = p.scatter(1, labels, 0.0)
         drawn = _drawn(rest, uniform)
         return torch.cat([labels, drawn], dim=1), torch.cat([top, rest.sum(1, keepdim=True)], dim=1)
+    one = torch.ones_like(p[:, :1])
     if choice == "sample":
-        labels = _drawn(p, uniform)
-    else:
-        labels = y[:, None] if choice == "true" else p.argmax(1, keepdim=True)
-    return labels, torch.ones_like(p[:, :1])
+        return _drawn(p, uniform), one
+    return (y[:, None] if choice == "true" else p.argmax(1, keepdim=True)), one
 
 
 def _drawn(p: Tensor, uniform: Tensor) -> Tensor:
