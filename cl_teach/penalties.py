@@ -1,8 +1,9 @@
 """What is held: quadratic penalties that pull weights back to where an earlier task left them.
 
 Every penalty here is one quadratic, sum_i P_i (theta_i - m_i)^2 + constant: P says how much each weight matters, the anchor
-m where it should stay. L2 sets P to 1, elastic weight consolidation to the Fisher information; rivals.py has others. A new
-penalty is a subclass with an ``importance`` of its own; nothing else changes.
+m where it should stay. L2 sets P to 1, elastic weight consolidation to the Fisher information. A new penalty is a subclass
+with an ``importance`` of its own: here if it is L2 or EWC in another form, else in rivals.py. How firmly all of it is held,
+the strength lambda, is said at each training step: by ``add_gradient`` or ``proximal_step``, which training.py calls.
 
 A network may grow: parameters that a penalty has not met are free until a task is consolidated with them. Those it has met
 must all be there, with the shape they had.
