@@ -141,3 +141,12 @@ def assert_refused(call: Callable[[], object], argument: str, given: str, works:
     assert re.search(works, message), f"the message does not say what works: {message}"
     assert "\n" not in message and len(message) < 400
     assert [state(model) for model in models] == before
+
+
+BAD_DATA = [  # what is wrong, data for ``tiny()``, and what the error names, shows and says: argument, given, works
+    ("none", [], "data", "none", "at least one"),
+    ("a tensor", torch.linspace(0, 1, 3), "data", "Tensor", "a list of Task"),
+    ("of one name", [task(), task()], "data", r"\['A', 'A'\]", "different names"),
+    ("too wide", task(shape=(7,)), "model", r"\(12, 7\)", "4x5"),
+    ("with too many labels", task((0, 3)), "y", "class 3", "0 to 2"),
+]

@@ -505,6 +505,30 @@ def test_many_classes_a_few_columns_at_a_time(labels: str, monkeypatch: pytest.M
     assert len(set(sizes)) > 1 or labels == "sample"
 
 
+def test_columns_of_many_classes_do_not_fill_the_memory_for_a_small_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Warm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.warmth = nn.Linear(4, 40), nn.Parameter(torch.tensor(0.7))  # the warmth goes by torch.func
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(x) * self.warmth
+
+    model, x, y = Warm(), torch.randn(9, 4), torch.randint(0, 40, (9,))
+    assert ways(model, x)["warmth"] == "vmap"
+    sizes: list[int] = []
+    vmapped = PerSample._vmapped
+
+    def counted(work: PerSample, names: Sequence[str], x: Tensor, columns: Tensor) -> dict[str, Tensor]:
+        sizes.append(columns.numel())  # n samples, 40 logits, some of the 39 columns
+        return vmapped(work, names, x, columns)
+
+    monkeypatch.setattr(PerSample, "_vmapped", counted)
+    monkeypatch.setattr(per_sample, "STORED", 2 * 40 * 39)
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), reference(model, x, "exact", y))
+    assert max(sizes) == 2 * 40 * 39
+
+
 def test_outputs_that_are_named_twice_or_in_another_order_are_the_same_outputs() -> None:
     model, data = example()
     data = cl.Split(data.x, data.y % 3)

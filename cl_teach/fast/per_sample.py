@@ -144,7 +144,7 @@ class PerSample:
         if not names:
             return
         quick = all(self.way.get(name) == "vmap" for name in names)
-        size = sum(self.theta[name].numel() for name in names)
+        size = max(sum(self.theta[name].numel() for name in names), self.example.shape[1])  # a gradient, or a column
         at_once = max(1, STORED // (size * max(1, columns.count))) if quick else 1
         few = max(1, STORED // (size * at_once))  # columns
         for start in range(0, len(x), at_once):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small_networks import KINDS, assert_given_back, assert_refused, task, tiny, weights
+from small_networks import BAD_DATA, KINDS, assert_given_back, assert_refused, task, tiny, weights
 from torch import Tensor, nn
 
 import cl_teach as cl
@@ -91,13 +91,7 @@ TABLE: list[Case] = [
     ],
     *[
         (f"data {what}", lambda data=data: loss_surface(**{**SURFACE, "data": data}), argument, given, works)
-        for what, data, argument, given, works in [
-            ("none", [], "data", "none", "at least one"),
-            ("a tensor", AXIS, "data", "Tensor", "a list of Task"),
-            ("of one name", [task(), task()], "data", r"\['A', 'A'\]", "different names"),
-            ("too wide", task(shape=(7,)), "model", r"\(12, 7\)", "4x5"),
-            ("with too many labels", task((0, 3)), "y", "class 3", "0 to 2"),
-        ]
+        for what, data, argument, given, works in BAD_DATA
     ],
     ("no model", lambda: loss_surface(**{**SURFACE, "model": torch.sin}), "model", "builtin_function", "torch.nn.Module"),
 ]  # fmt: skip
