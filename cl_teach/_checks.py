@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ._weights import inner
+
 T = TypeVar("T")
 
 
@@ -29,8 +31,8 @@ def sample_count(name: str, n: object, available: int) -> int:
     return count
 
 
-def real_number(name: str, value: object, at_least: float, below: float = math.inf) -> float:
-    """``value`` as a finite float in [at_least, below), or a clear error. Tensors of one element count as numbers."""
+def real_number(name: str, value: object, at_least: float, below: float = math.inf, *, at_most: float = math.inf) -> float:
+    """``value`` as a finite float in [at_least, below) or up to at_most. Tensors of one element count as numbers."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:  # a whole number beyond all floats
@@ -41,8 +43,8 @@ def real_number(name: str, value: object, at_least: float, below: float = math.i
             raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}") from None
     if isinstance(value, (bool, str)):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not (math.isfinite(number) and at_least <= number < below):
-        limit = "" if below == math.inf else f" and below {below:g}"
+    if not (math.isfinite(number) and at_least <= number < below and number <= at_most):
+        limit = f" and below {below:g}" if below < math.inf else f" and at most {at_most:g}" if at_most < math.inf else ""
         raise ValueError(f"{name} must be a finite number, at least {at_least:g}{limit}, got {value!r}")
     return number
 
@@ -106,10 +108,22 @@ def images_and_labels(x: object, y: object) -> None:
 
 
 def module(model: object) -> nn.Module:
-    """``model`` if it is a torch module."""
+    """``model`` if it is a torch module; of a wrapped one the network inside."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    return model
+    return inner(model)
+
+
+def finite(model: nn.Module) -> None:
+    """Whether the weights of ``model``, and the statistics of its batch norms, are numbers to go on with."""
+    averages = [(n, b) for n, b in model.named_buffers() if n.endswith(("running_mean", "running_var"))]
+    for name, t in [*model.named_parameters(), *averages]:
+        if not bool(torch.isfinite(t).all()):
+            bad = int((~torch.isfinite(t)).sum())
+            raise ValueError(
+                f"model must have finite weights, got NaN or infinity in {bad} of the {t.numel()} values of {name}; "
+                "has its training diverged? A smaller lr, and weights from before, would help"
+            )
 
 
 def trainable(model: object) -> dict[str, nn.Parameter]:

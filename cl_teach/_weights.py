@@ -12,6 +12,17 @@ from torch.func import functional_call
 Named = dict[str, Tensor]  # parameters by their names in named_parameters(), the frozen ones left out
 
 
+def inner(model: nn.Module) -> nn.Module:
+    """The network inside ``torch.compile``, DataParallel or DistributedDataParallel, whose parameters have their own names."""
+    while True:
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            model = model.module
+        elif "_orig_mod" in model._modules:  # what torch.compile returns
+            model = model._modules["_orig_mod"]  # type: ignore[assignment]
+        else:
+            return model
+
+
 def copied(model: nn.Module) -> Named:
     """The trainable parameters of ``model`` as they are now."""
     return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
