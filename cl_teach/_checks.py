@@ -77,6 +77,19 @@ def several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> t
     return found
 
 
+def classes(values: object) -> tuple[int, ...] | None:
+    """Outputs that take part, ascending, each once; None for all. An error if they are fewer than two, or no whole numbers."""
+    if values is None:
+        return None
+    found = values.tolist() if hasattr(values, "tolist") else values
+    if isinstance(found, (str, bytes)) or not isinstance(found, Iterable):
+        raise TypeError(f"classes must be several outputs of the model such as (0, 1), got {values!r}")
+    numbers = sorted({whole_number("classes", value, at_least=0) for value in found})
+    if len(numbers) < 2:
+        raise ValueError(f"classes must hold at least two to choose between, got {values!r}")
+    return tuple(numbers)
+
+
 def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``, or an error that lists them."""
     if not isinstance(value, str) or value not in choices:
@@ -118,6 +131,10 @@ def finite(model: nn.Module) -> None:
     """Whether the weights of ``model``, and the statistics of its batch norms, are numbers to go on with."""
     averages = [(n, b) for n, b in model.named_buffers() if n.endswith(("running_mean", "running_var"))]
     for name, t in [*model.named_parameters(), *averages]:
+        if t.is_meta:
+            raise ValueError(
+                f"model must hold numbers, got {name} on the meta device; model.to_empty(device='cpu') and weights help"
+            )
         if not bool(torch.isfinite(t).all()):
             bad = int((~torch.isfinite(t)).sum())
             raise ValueError(
@@ -130,6 +147,8 @@ def trainable(model: object) -> dict[str, nn.Parameter]:
     """The parameters of ``model`` that training moves, named as in ``named_parameters()``; frozen ones are left out."""
     everything = dict(module(model).named_parameters())
     parameters = {name: p for name, p in everything.items() if p.requires_grad}
+    if any(p.is_inference() for p in parameters.values()):
+        raise ValueError("model must be made outside torch.inference_mode() to learn; copy its weights into one that was")
     if not parameters:
         raise ValueError(
             f"model has no trainable parameters ({type(model).__name__}, {len(everything)} frozen); "
@@ -139,15 +158,33 @@ def trainable(model: object) -> dict[str, nn.Parameter]:
 
 
 def same_parameters(name: str, known: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
-    """Whether all that was consolidated (``known``) is among the ``parameters`` of a model, in the shape it had."""
+    """Whether all that was consolidated (``known``) is among the ``parameters`` of a model, in its shape or with more rows."""
     wrong = [f"{n} is missing" for n in known if n not in parameters]
     there = [(n, tuple(t.shape), tuple(parameters[n].shape)) for n, t in known.items() if n in parameters]
-    wrong += [f"{n} had shape {before}, is now {now}" for n, before, now in there if before != now]
+    wrong += [
+        f"{n} had shape {before}, is now {now}"
+        for n, before, now in there
+        if before != now and (before[1:] != now[1:] or before[:1] > now[:1] or not before)
+    ]
     if wrong:
         raise ValueError(
             f"{name} was consolidated on another model: {'; '.join(wrong[:3])}. "
             "Use it on that model or a copy of it, or make a new penalty"
         )
+
+
+def kept(name: str, tensors: object, *, like: Mapping[str, Tensor] | None = None, at_least: float = -math.inf) -> None:
+    """Whether ``tensors`` are finite ones by parameter name, none below ``at_least``; with the shapes of those in ``like``."""
+    if not isinstance(tensors, Mapping) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise TypeError(f"{name} must be a dict of tensors by parameter name, got {type(tensors).__name__}")
+    for n, t in tensors.items():
+        if like is not None and (n not in like or like[n].shape != t.shape):
+            wanted = f"shape {tuple(like[n].shape)}" if n in like else "no such parameter"
+            raise ValueError(f"{name} must have the names and shapes of the parameters, got {n} {tuple(t.shape)}: {wanted}")
+        if not bool(torch.isfinite(t).all()) or bool((t < at_least).any()):
+            limit = "" if at_least == -math.inf else f" and at least {at_least:g}"
+            hint = "; half precision ends at 65504: take model.float()" if t.dtype == torch.float16 else ""
+            raise ValueError(f"{name} must be finite{limit}, got {float(t[~(t.isfinite() & (t >= at_least))][0])} in {n}{hint}")
 
 
 def device(name: str | torch.device | None = None) -> torch.device:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
-from ._weights import eval_mode, same_buffers
+from ._weights import averaging, eval_mode, same_buffers
 from .tasks import Split, Task, data_and_classes
 
 Data = Split | Task | Iterable[Any]  # the last: a DataLoader, or any other iterable of batches (x, y)
@@ -37,6 +39,10 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.y)
 
+    def steps(self, size: int) -> int:
+        """How many batches of ``size`` there are in an epoch."""
+        return math.ceil(len(self) / size)
+
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(x, y) of ``size`` samples at a time, in order, as the model takes them."""
         for x, y in zip(self.x.split(size), self.y.split(size), strict=True):
@@ -55,6 +61,49 @@ class Prepared:
 
     def _fit(self, x: Tensor) -> Tensor:
         return _fit(x, self.like)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A DataLoader, or another list of batches, read anew each time; to training and testing the same as :class:`Prepared`.
+
+    Each batch is checked when it is its turn. How large batches are, and in which order, is the loader's to say.
+    """
+
+    model: nn.Module
+    data: Iterable[Any]
+    classes: tuple[int, ...] | None
+    like: Tensor
+
+    def steps(self, size: int) -> int:
+        if not isinstance(self.data, Sized):
+            raise TypeError(f"task must say how many batches it has, got {type(self.data).__name__} without a length")
+        return len(self.data)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for ready in prepared_batches(self.model, self.data, None, self.classes):
+            yield from ready.batches(size)
+
+    def shuffled(self, size: int, epochs: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(epochs):
+            yield from self.batches(sys.maxsize)
+
+
+def prepare_or_load(
+    model: nn.Module, data: Data, part: str, classes: Sequence[int] | None = None, *, name: str = "data"
+) -> Prepared | Loaded:
+    """What :func:`prepare` does, also for a DataLoader: then nothing is read yet.
+
+    Raises:
+        TypeError: ``data`` (called ``name`` in errors) is none of these, or can be read only once.
+    """
+    network = _checks.module(model)
+    if isinstance(data, (Split, Task)):
+        return prepare(network, data, part, classes)
+    _batches_or_error(data, name)
+    if isinstance(data, Iterator):
+        raise TypeError(f"{name} must be read more than once, got a {type(data).__name__}; list(...) of it can be")
+    return Loaded(network, data, _checks.classes(classes), _like(network, torch.empty(0)))
 
 
 def prepare(
@@ -77,16 +126,19 @@ def prepare(
         TypeError: ``data`` is neither a Split nor a Task.
         ValueError: the model cannot take such inputs, gives no (N, C) logits, or has no output for one of the labels.
     """
-    _checks.module(model)
+    network = _checks.module(model)
     if not isinstance(data, (Split, Task)):
         raise TypeError(f"data must be a cl_teach.Split such as task.train, got {type(data).__name__}; Split(x, y) makes one")
     found, own = data_and_classes(data, part)
-    classes = classes or own
+    chosen = _checks.classes(classes)
     _checks.images_and_labels(found.x, found.y)  # again: what a tensor holds can change
-    like = next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), found.x)
-    n_outputs = n_outputs or _outputs(model, found.x, like)
-    chosen = None if classes is None else tuple(sorted(set(classes)))  # one rule for all: ascending, each once
-    y = _within(found.y.to(like.device), chosen, n_outputs)
+    like = _like(network, found.x)
+    n_outputs = n_outputs or _outputs(network, found.x, like)
+    if chosen and chosen[-1] >= n_outputs:
+        raise ValueError(f"classes must be outputs of the model, from 0 to {n_outputs - 1}, got {chosen}")
+    chosen = chosen or own
+    y = found.y.clone() if found.y.is_inference() else found.y  # which autograd does not keep
+    y = _within(y.to(like.device), chosen, n_outputs)
     return Prepared(found.x.to(like.device) if move else found.x, y, chosen, like, n_outputs)
 
 
@@ -100,16 +152,12 @@ def prepared_batches(model: nn.Module, data: Data, n: int | None, classes: Seque
         found, own = data_and_classes(data, "train")
         yield prepare(model, found.first(n), "train", classes or own, move=False)
         return
-    if isinstance(data, (Tensor, str, tuple, Mapping)) or not isinstance(data, Iterable):
-        raise TypeError(
-            f"data must be a cl_teach.Split such as task.train, a Task or a DataLoader, got {type(data).__name__}; "
-            "Split(x, y) makes one"
-        )
+    _batches_or_error(data, "data")
     wanted = None if n is None else _checks.whole_number("n", n, at_least=1)
     count, n_outputs = 0, None
     for pair in data:
         if not (isinstance(pair, Sequence) and len(pair) == 2):
-            raise TypeError(f"data must give batches (x, y), got a {type(pair).__name__}")
+            raise TypeError(f"data must give batches (x, y), got {_in_words(pair)}")
         batch = Split(pair[0], torch.as_tensor(pair[1]))
         if wanted is not None:
             batch = batch.first(min(len(batch), wanted - count))
@@ -125,8 +173,44 @@ def prepared_batches(model: nn.Module, data: Data, n: int | None, classes: Seque
         raise ValueError("data must hold at least one sample, got no batch")
 
 
+def check_batches(model: nn.Module, task: Data, batch_size: int, held: Sequence[nn.Module]) -> None:
+    """A batch of one has no variance: batch norm that is not held cannot take it."""
+    if isinstance(task, (Split, Task)):
+        n = len(task.train if isinstance(task, Task) else task)
+    else:  # a DataLoader says how large its last batch is, other loaders do not
+        n, batch_size = len(getattr(task, "dataset", "")), getattr(task, "batch_size", None) or 2
+        n = 0 if getattr(task, "drop_last", False) else n
+    if n and (n % batch_size or batch_size) == 1 and len(held) < len(averaging(model)):
+        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {n} samples")
+
+
+def _batches_or_error(data: object, name: str) -> None:
+    """Whether ``data`` can be a number of batches."""
+    if isinstance(data, (Tensor, str, bytes, tuple, Mapping)) or not isinstance(data, Iterable):
+        raise TypeError(
+            f"{name} must be a cl_teach.Split such as task.train, a Task or a DataLoader, got {type(data).__name__}; "
+            "Split(x, y) makes one"
+        )
+
+
+def _in_words(batch: object) -> str:
+    """What a batch is that is no (x, y), with the line that makes it one."""
+    if isinstance(batch, Mapping) and len(batch) > 1:
+        x, *_, y = batch
+        return f"dicts with {', '.join(map(str, batch))}; [(b[{x!r}], b[{y!r}]) for b in data] makes pairs"
+    if isinstance(batch, Sequence) and not isinstance(batch, str) and len(batch) > 2:
+        return f"{len(batch)} things a batch; [(b[0], b[1]) for b in data] makes pairs of the first two"
+    return f"a {type(batch).__name__}; [(x, y), ...] with tensors x and labels y would do"
+
+
+def _like(model: nn.Module, otherwise: Tensor) -> Tensor:
+    """A tensor of the device and floating-point type of ``model``."""
+    return next((t for t in [*model.parameters(), *model.buffers()] if t.is_floating_point()), otherwise)
+
+
 def _fit(x: Tensor, like: Tensor) -> Tensor:
     """On the device and in the floating-point type of the model; whole numbers, such as tokens, stay what they are."""
+    x = x.clone() if x.is_inference() else x  # which autograd does not keep
     return x.to(like) if x.is_floating_point() else x.to(like.device)
 
 
@@ -135,19 +219,31 @@ def _outputs(model: nn.Module, x: Tensor, like: Tensor) -> int:
     with eval_mode(model), same_buffers(model), torch.no_grad():
         try:
             logits = model(_fit(x[:1], like))
-        except (RuntimeError, TypeError, ValueError) as error:
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"model cannot take x of shape {tuple(x.shape)} and type {x.dtype}: {reason}") from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point():
-        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"model must give logits of shape (N, classes), got {got}")
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"model must give logits of shape (N, classes), got {_one_line(logits)}")
+    if logits.ndim != 2 or not logits.is_floating_point():
+        raise ValueError(f"model must give logits of shape (N, classes), got shape {tuple(logits.shape)} of {logits.dtype}")
+    if logits.shape[1] < 2:
+        raise ValueError(
+            f"model must give logits of at least two classes, got shape {tuple(logits.shape)}: classification only. For two "
+            "classes take two outputs (a sigmoid's z is the logits (0, z)); regression has another Fisher information"
+        )
     return logits.shape[1]
+
+
+def _one_line(output: object) -> str:
+    """What a model gave that is no tensor, with the line that makes it give logits."""
+    pick = "out.logits" if hasattr(output, "logits") else "out[0]"
+    if isinstance(output, Mapping) and not hasattr(output, "logits"):
+        pick = f"out[{'logits' if 'logits' in output else next(iter(output), 'logits')!r}]"
+    return f"a {type(output).__name__}; model.register_forward_hook(lambda m, args, out: {pick}) makes it give them"
 
 
 def _within(y: Tensor, classes: tuple[int, ...] | None, n_outputs: int) -> Tensor:
     """Labels counted within ``classes``, of a model with ``n_outputs`` outputs."""
-    if classes is not None and (not len(classes) or min(classes) < 0):
-        raise ValueError(f"classes must be outputs of the model, from 0 to {n_outputs - 1}, got {tuple(classes)}")
     top = max(classes) if classes else int(y.max())
     if top >= n_outputs:
         raise ValueError(f"y must hold labels from 0 to {n_outputs - 1}, as the model has {n_outputs} outputs; got class {top}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -86,6 +87,11 @@ def serving(model: nn.Module, x: Tensor, classes: Sequence[int] | None) -> tuple
     return found[0], found[1]
 
 
+def with_rows_of(larger: Tensor, t: Tensor) -> Tensor:
+    """``t``, and below it the rows that only ``larger`` has."""
+    return t if t.shape == larger.shape else torch.cat([t, larger[len(t) :].to(t)])
+
+
 @contextmanager
 def holding(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
     """``model`` with other values in some parameters inside the block; its own tensors, not copies, afterwards."""
@@ -118,6 +124,24 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     with own_modes(model):
         model.eval()
         yield
+
+
+def averaging(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Names and layers that keep averages of what they see in train mode, which are no weights: batch norm and its kin."""
+    norms = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+    return [(name, m) for name, m in norms if m.running_mean is not None]
+
+
+def warn_of_averaging(model: nn.Module) -> bool:
+    """A warning if such layers are in train mode while a penalty acts; whether there was one."""
+    moving = [name for name, layer in averaging(inner(model)) if layer.training]
+    if moving:
+        message = (
+            f"the running statistics of {moving[0]} ({len(moving)} such layers) move with the new task, and no penalty holds "
+            "them: earlier tasks may be lost though no weight moves. In eval mode such layers keep them"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+    return bool(moving)
 
 
 @contextmanager

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ._prepare import Prepared, prepare
-from ._weights import Named, copied, eval_mode
+from ._prepare import Data, Loaded, Prepared, prepare_or_load
+from ._weights import Named, copied, eval_mode, inner
 from .models import head
-from .tasks import Split, Task
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,16 @@ class History:
 
 
 @torch.no_grad()
-def evaluation(model: nn.Module, data: Prepared) -> Evaluation:
+def evaluation(model: nn.Module, data: Prepared | Loaded) -> Evaluation:
     """Loss and accuracy on all of ``data``, in eval mode."""
-    loss, correct = 0.0, 0
+    loss, correct, count = 0.0, 0, 0
     with eval_mode(model):
         for x, y in data.batches(2_000):
             logits = head(model(x), data.classes)
             loss += float(cross_entropy(logits, y, reduction="sum"))
             correct += int((logits.argmax(1) == y).sum())
-    return Evaluation(loss / len(data), correct / len(data))
+            count += len(y)
+    return Evaluation(loss / count, correct / count)
 
 
 class Recorder:
@@ -83,14 +83,16 @@ class Recorder:
     def __init__(
         self,
         models: Sequence[nn.Module],
-        watch: Mapping[str, Split | Task],
+        watch: Mapping[str, Data],
         keep_weights: bool,
         every: int,
         total: int,
         tick: Callable[[int], object],
     ) -> None:
         self.models, self.keep_weights, self.every, self.total, self.tick = models, keep_weights, every, total, tick
-        self.data = {name: prepare(models[0], data, "test") for name, data in watch.items()}
+        if not isinstance(watch, Mapping):
+            raise TypeError(f"watch must be names with data such as {{'A': task}}, got {type(watch).__name__}")
+        self.data = {n: prepare_or_load(models[0], data, "test", name=f"watch[{n!r}]") for n, data in watch.items()}
         self.histories = [History(watched={name: [] for name in watch}) for _ in models]
         self.losses: list[Tensor] = []
 
@@ -122,7 +124,7 @@ class Recorder:
                 continue
             results = {name: evaluation(model, data) for name, data in self.data.items()}
             if self.keep_weights:
-                history.weights.append(copied(model))
+                history.weights.append(copied(inner(model)))
             for name, result in results.items():
                 history.watched[name].append(result)
             history.steps.append(len(self.losses))

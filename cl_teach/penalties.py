@@ -5,8 +5,9 @@ m where it should stay. L2 sets P to 1, elastic weight consolidation to the Fish
 with an ``importance`` of its own: here if it is L2 or EWC in another form, else in rivals.py. How firmly all of it is held,
 the strength lambda, is said at each training step: by ``add_gradient`` or ``proximal_step``, which training.py calls.
 
-A network may grow: parameters that a penalty has not met are free until a task is consolidated with them. Those it has met
-must all be there, with the shape they had.
+A network may grow: parameters that a penalty has not met, and new rows of those it has, such as more outputs of a head, are
+free until a task is consolidated with them. What it has met must all be there. Only weights are held: the running statistics
+of batch norm are none, so such layers belong in eval mode while a penalty acts (:func:`cl_teach.train` sees to it).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import Data, prepared_batches
-from ._weights import Named, copied, serving
+from ._weights import Named, copied, inner, serving, warn_of_averaging, with_rows_of
 from .fast.held import Held
 from .fisher import LABELS, diagonal_fisher
 
@@ -44,10 +45,11 @@ class Penalty:
         self.constant = 0.0
         self.n_tasks = 0
         self._steps = Held()
+        self._warned = False
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
-        """How much each weight matters to a task; each subclass answers for itself."""
-        raise NotImplementedError
+        """How much each weight matters to a task, none less than 0; each subclass answers for itself."""
+        raise NotImplementedError(f"{type(self).__name__} has no importance; take EWC(), L2() or a subclass with one")
 
     def merge(self, importance: Named, weights: Named) -> None:
         """Take in one task: here P adds up, and the anchor moves to the latest weights."""
@@ -69,18 +71,21 @@ class Penalty:
 
         Raises:
             ValueError: ``model`` is not the one that earlier tasks were consolidated on: a parameter they had is not there,
-                or has another shape.
+                or has another shape; or its weights, or the importance found, are NaN or infinite.
         """
         self.check(model)
-        self._held(model)
-        importance = self.importance(model, data, classes)
-        self.merge(importance, copied(model))
+        network = inner(model)
+        importance = self.importance(network, data, classes)
+        _checks.kept("importance", importance, like=_checks.trainable(network), at_least=0.0)
+        self._held(network)
+        self.merge(importance, copied(network))
         self.n_tasks += 1
 
     def check(self, model: nn.Module) -> None:
-        """Raise ValueError if what was consolidated does not belong to ``model``."""
+        """Raise ValueError if what was consolidated does not belong to ``model``, or its weights are not finite."""
+        _checks.same_parameters("penalty", self.anchor, dict(_checks.module(model).named_parameters()))
         _checks.trainable(model)
-        _checks.same_parameters("penalty", self.anchor, dict(model.named_parameters()))
+        _checks.finite(inner(model))
 
     def __call__(self, model: nn.Module) -> Tensor:
         """sum_i P_i (theta_i - m_i)^2 + constant, a scalar that gradients flow through; 0 before the first task.
@@ -88,8 +93,9 @@ class Penalty:
         Neither lambda nor 1/2 is in it: the loss of the paper is loss_B + strength / 2 * penalty(model). Code that writes
         loss_B + strength * penalty needs half the strength for the same result.
         """
-        self.check(model)
-        parameters = dict(model.named_parameters())
+        self._watch_out(model)
+        self._held(model)
+        parameters = dict(inner(model).named_parameters())
         total = next(iter(parameters.values())).new_tensor(self.constant)
         for name, m in self.anchor.items():
             p = parameters[name]
@@ -98,20 +104,28 @@ class Penalty:
 
     def add_gradient(self, model: nn.Module, strength: float) -> None:
         """Add the gradient of strength / 2 * penalty to ``.grad``, strength * P (theta - m); no autograd needed."""
-        if self.n_tasks and strength:
-            self._steps.add_gradient(*self._held(model), strength)
+        if _checks.strength(strength) and self.n_tasks:
+            self._watch_out(model)
+            _, theta, precision, anchor = self._held(model)
+            self._steps.add_gradient(theta, precision, anchor, float(strength))
 
-    def proximal_step(self, model: nn.Module, c: float) -> None:
+    def proximal_step(self, model: nn.Module, c: float | Mapping[str, float]) -> None:
         """theta <- (theta + c P m) / (1 + c P): the exact minimum of |theta' - theta|^2 / 2 + c / 2 * penalty(theta').
 
         Args:
-            c: after a step of SGD, :func:`proximal_factor`, as in :func:`cl_teach.train`.
+            c: after a step of SGD, :func:`proximal_factor`, as in :func:`cl_teach.train`. One number, or parameter name ->
+                number where learning rates differ (weights not named are free).
 
         Whatever c, the result lies between theta and the anchor, so no strength can make it diverge
         (Parikh & Boyd 2014, "Proximal algorithms", section 1.1).
         """
-        if self.n_tasks and c:
-            self._steps.pull(*self._held(model), c)
+        each = dict(c) if isinstance(c, Mapping) else {"": c}
+        for value in each.values():
+            _checks.real_number("c", value, at_least=0.0)
+        if self.n_tasks and any(each.values()):
+            self._watch_out(model)
+            names, theta, precision, anchor = self._held(model)
+            self._steps.pull(theta, precision, anchor, [float(each.get(n, each.get("", 0.0))) for n in names])
 
     def stability_limit(self, lr: float, momentum: float = 0.0) -> float:
         """The largest strength that the gradient step survives: 2 (1 + momentum) / (lr * max P); infinity before any task.
@@ -145,7 +159,8 @@ class Penalty:
         """Take over what :meth:`state_dict` of a penalty of the same kind gave.
 
         Raises:
-            ValueError: ``state`` is of another kind of penalty, or not complete.
+            TypeError, ValueError: ``state`` is of another kind of penalty, not complete, or holds what no penalty has: NaN,
+                infinity, a precision below 0. The penalty then stays as it was.
         """
         expected = {"kind", "n_tasks", "constant", *self._tensors()}
         if not isinstance(state, Mapping) or set(state) != expected:
@@ -153,10 +168,13 @@ class Penalty:
             raise ValueError(f"state must have the entries {sorted(expected)}, got {got}")
         if state["kind"] != type(self).__name__:
             raise ValueError(f"state is of a penalty {state['kind']}, this is {type(self).__name__}")
+        for key in self._tensors():
+            _checks.kept(f"state[{key!r}]", state[key], at_least=0.0 if key == "precision" else -math.inf)
         shapes = [{name: t.shape for name, t in state[key].items()} for key in ("precision", "anchor")]
         if shapes[0] != shapes[1]:
             raise ValueError("state must have the same names and shapes in precision and anchor")
-        self.n_tasks, self.constant = int(state["n_tasks"]), float(state["constant"])
+        n_tasks = _checks.whole_number("state['n_tasks']", state["n_tasks"], at_least=0)
+        self.constant, self.n_tasks = _checks.real_number("state['constant']", state["constant"], at_least=0.0), n_tasks
         for key, kept in self._tensors().items():
             kept.clear()
             kept.update({name: t.clone() for name, t in state[key].items()})
@@ -165,17 +183,23 @@ class Penalty:
         """All that is kept, by name of the attribute."""
         return {"precision": self.precision, "anchor": self.anchor}
 
-    def _held(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Weights that are held and may move, their P, their m, in one order. P and m move to the model's device and type."""
-        parameters = dict(model.named_parameters())
+    def _watch_out(self, model: nn.Module) -> None:
+        self._warned = self._warned or (self.n_tasks > 0 and warn_of_averaging(model))  # once
+
+    def _held(self, model: nn.Module) -> tuple[list[str], list[Tensor], list[Tensor], list[Tensor]]:
+        """Names and weights that are held and may move, their P, their m. P and m move to the model's device and type."""
+        parameters = dict(inner(model).named_parameters())
         if any(name not in parameters or parameters[name].shape != m.shape for name, m in self.anchor.items()):
-            self.check(model)  # says what is wrong
+            self.check(model)  # says what is wrong; more rows are not
+            for name, m in self.anchor.items():
+                self.precision[name] = with_rows_of(torch.zeros_like(parameters[name]), self.precision[name])
+                self.anchor[name] = with_rows_of(parameters[name].detach(), m)
         names = [name for name in self.anchor if parameters[name].requires_grad]
         theta: list[Tensor] = [parameters[name] for name in names]
         if any(self.anchor[n].device != p.device or self.anchor[n].dtype != p.dtype for n, p in zip(names, theta, strict=True)):
             for kept in (self.precision, self.anchor):
                 kept.update({name: t.to(parameters[name]) for name, t in kept.items()})
-        return theta, [self.precision[name] for name in names], [self.anchor[name] for name in names]
+        return names, theta, [self.precision[name] for name in names], [self.anchor[name] for name in names]
 
 
 class L2(Penalty):
@@ -241,7 +265,7 @@ class OnlineEWC(EWC):
         self, decay: float = 1.0, labels: str = "exact", n: int | None = None, seed: int = 0, likeliest: int = 4
     ) -> None:
         super().__init__(labels, n, seed, likeliest)
-        self.decay = _checks.real_number("decay", decay, at_least=0.0, below=1.0 + 1e-12)
+        self.decay = _checks.real_number("decay", decay, at_least=0.0, at_most=1.0)
 
     def merge(self, importance: Named, weights: Named) -> None:
         self.precision |= {name: self.decay * p for name, p in self.precision.items() if name in importance}

@@ -6,6 +6,7 @@ of Kirkpatrick et al. 2017, eq. 3.
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,15 +18,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from . import _checks
-from ._prepare import Prepared, prepare
+from ._optimiser import factors, stepper_for, warn_if_unstable
+from ._prepare import Data, check_batches, prepare, prepare_or_load
 from ._progress import bar
-from ._weights import own_modes
+from ._weights import averaging, inner, own_modes
 from .history import Evaluation, History, Recorder, evaluation
 from .models import head, random_state
-from .penalties import Penalty, proximal_factor
-from .tasks import Split, Task
+from .penalties import Penalty
+from .tasks import Task
 
 STEPS = ("proximal", "gradient")
+STATISTICS = ("held", "moving")
 
 
 @dataclass
@@ -37,47 +40,71 @@ class Run:
         loss: the same for the mean test cross-entropy.
         histories: one :class:`History` a task.
         interrupted: True if Ctrl-C ended the sequence early; rows of tasks not learnt are NaN.
+        untrained: (T,) accuracy on each task before any was learnt.
+        ahead: (T,) accuracy on each task just before it was learnt.
     """
 
     accuracy: Tensor
     loss: Tensor
     histories: list[History] = field(default_factory=list)
     interrupted: bool = False
+    untrained: Tensor = field(default_factory=lambda: torch.empty(0))
+    ahead: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property
     def average_accuracy(self) -> float:
-        """Mean accuracy over the tasks seen, after the last one learnt (Lopez-Paz & Ranzato 2017, ACC)."""
-        return float(self._last_row().nanmean())
+        """Mean accuracy over the tasks seen, after the last one learnt (Lopez-Paz & Ranzato 2017, arXiv:1706.08840, ACC)."""
+        return float(self.accuracy[max(len(self.histories), 1) - 1].nanmean())
+
+    @property
+    def learning_accuracy(self) -> float:
+        """Mean over the tasks of the accuracy just after each was learnt (Riemer et al. 2019, arXiv:1810.11910)."""
+        return float(self.accuracy.diagonal().nanmean())
 
     @property
     def forgetting(self) -> float:
-        """Mean over earlier tasks of the best accuracy there ever was minus the last (Chaudhry et al. 2018, eq. 3)."""
-        learnt = max(len(self.histories), 1)
-        if learnt == 1:
-            return 0.0
-        before, last = self.accuracy[: learnt - 1, : learnt - 1], self.accuracy[learnt - 1, : learnt - 1]
-        return float((before.nan_to_num(nan=-1.0).max(dim=0).values - last).mean())
+        """Mean over earlier tasks of the best accuracy there was before the last task, minus the one after it; 0 for one task.
 
-    def _last_row(self) -> Tensor:
-        return self.accuracy[max(len(self.histories), 1) - 1]
+        Source: Chaudhry et al. 2018 (arXiv:1801.10112), eq. 3.
+        """
+        before, last = self._earlier()
+        return float((before.nan_to_num(nan=-1.0).max(dim=0).values - last).mean()) if len(last) else 0.0
+
+    @property
+    def backward_transfer(self) -> float:
+        """Mean over earlier tasks of the last accuracy minus the one just after learning (BWT there); 0 for one task."""
+        before, last = self._earlier()
+        return float((last - before.diagonal()).mean()) if len(last) else 0.0
+
+    @property
+    def forward_transfer(self) -> float:
+        """Mean over later tasks of the accuracy just before learning minus that of the untrained network (FWT there)."""
+        gained = (self.ahead - self.untrained)[1 : max(len(self.histories), 1)]
+        return float(gained.mean()) if len(gained) else 0.0
+
+    def _earlier(self) -> tuple[Tensor, Tensor]:
+        """Of all tasks learnt but the last one: the accuracies until then (k, k), and those at the end (k,)."""
+        k = max(len(self.histories), 1) - 1
+        return self.accuracy[:k, :k], self.accuracy[k, :k]
 
 
-def evaluate(model: nn.Module, data: Split | Task, classes: Sequence[int] | None = None) -> Evaluation:
+def evaluate(model: nn.Module, data: Data, classes: Sequence[int] | None = None) -> Evaluation:
     """Loss and accuracy of ``model`` on ``data``, in eval mode.
 
     Args:
-        data: a :class:`Split`, or a :class:`Task` (its test data and classes).
+        data: a :class:`Split`; a :class:`Task` (its test data and classes); or a DataLoader over such data.
         classes: the outputs that take part; None takes all (or the task's).
 
     Raises:
-        TypeError, ValueError: ``data`` does not fit the model.
+        TypeError, ValueError: ``data`` does not fit the model, or its weights are not finite.
     """
-    return evaluation(model, prepare(model, data, "test", classes))
+    _checks.finite(_checks.module(model))
+    return evaluation(model, prepare_or_load(model, data, "test", classes))
 
 
 def train(
     model: nn.Module,
-    task: Task | Split,
+    task: Data,
     *,
     penalty: Penalty | None = None,
     strength: float = 1.0,
@@ -87,8 +114,9 @@ def train(
     lr: float = 0.05,
     momentum: float = 0.9,
     optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer] | None = None,
+    statistics: str = "held",
     seed: int = 0,
-    watch: Mapping[str, Split | Task] | None = None,
+    watch: Mapping[str, Data] | None = None,
     every: int = 10,
     keep_weights: bool = False,
     progress: bool = True,
@@ -97,15 +125,18 @@ def train(
 
     Args:
         model: from (N, ...) inputs to (N, C) logits; training happens on its device, in its floating-point type.
-        task: a :class:`Task` (its training data and classes) or a :class:`Split`.
+        task: a :class:`Task` (its training data and classes), a :class:`Split`, or a DataLoader, whose batches and order are
+            taken as they come (batch_size then says nothing).
         penalty: what earlier tasks left; None, or one that has consolidated nothing yet, holds nothing.
         strength: lambda; minimised is loss_B + strength / 2 * penalty(model).
         step: how the penalty acts. "proximal": solved exactly after each step of the optimiser, stable at any strength
-            (SGD only). "gradient": its gradient is added to that of the loss, which diverges once
-            strength > 2 (1 + momentum) / (lr * max P).
+            (SGD only; also Nesterov's, with weight decay, or with a learning rate a group). "gradient": its gradient is
+            added to that of the loss, which diverges once strength > 2 (1 + momentum) / (lr * max P).
         epochs, batch_size, lr, momentum: of SGD over shuffled batches.
         optimizer: makes another optimiser from the parameters, such as ``lambda p: torch.optim.Adam(p, lr=1e-3)``;
-            lr and momentum are then ignored and step must be "gradient".
+            lr and momentum are then ignored, and unless it is an SGD, step must be "gradient".
+        statistics: of batch norm while a penalty is in force. "held": such layers are in eval mode, with the running
+            statistics that the earlier tasks left. "moving": they go on averaging, which no penalty holds; with a warning.
         seed: of the order of the samples, which is the same on every device, and of dropout.
         watch: name -> data evaluated before training, every ``every`` steps and at the end; see :class:`History`.
         keep_weights: also keep the weights at these steps.
@@ -122,20 +153,23 @@ def train(
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3. The proximal step solves the penalty as in Parikh & Boyd 2014;
     dividing lr by 1 - momentum gives it the fixed point of the gradient step.
     """
-    _check(model, penalty, strength, step, epochs, batch_size, lr, momentum, optimizer, seed, every)
-    data = prepare(model, task, "train")
-    _check_batches(model, data, batch_size)
-    held = [p for p in model.parameters() if p.requires_grad]
-    stepper = optimizer(held) if optimizer else torch.optim.SGD(held, lr=lr, momentum=momentum)
-    total = epochs * math.ceil(len(data) / batch_size)
+    _check(model, penalty, strength, step, epochs, batch_size, lr, momentum, statistics, seed, every)
+    data = prepare_or_load(model, task, "train", name="task")
+    in_force = penalty is not None and penalty.n_tasks > 0 and strength > 0
+    held = [layer for _, layer in averaging(model)] if in_force and statistics == "held" else []
+    check_batches(model, task, batch_size, held)
+    stepper = stepper_for(model, optimizer, step if penalty is not None else "gradient", lr, momentum)
+    total = epochs * data.steps(batch_size)
     with bar(total, "training", "step", progress) as shown:
         recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)
         if penalty is not None and step == "gradient":
-            _warn_if_unstable(penalty, strength, stepper)
+            warn_if_unstable(penalty, strength, stepper)
         # The recorder ends the block at Ctrl-C; the random state is that of dropout.
-        with recorder, own_modes(model), random_state(seed, data.y.device):
+        with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), random_state(seed, data.like.device):
             recorder.look()
             model.train()
+            for layer in held:
+                layer.eval()
             for x, y in data.shuffled(batch_size, epochs, seed):
                 loss = cross_entropy(head(model(x), data.classes), y)
                 stepper.zero_grad()
@@ -146,7 +180,7 @@ def train(
                         penalty.add_gradient(model, strength)  # lambda P (theta - m)
                 stepper.step()
                 if penalty is not None and step == "proximal":
-                    penalty.proximal_step(model, proximal_factor(strength, lr, momentum))
+                    penalty.proximal_step(model, factors(model, stepper, strength))
                 if not recorder(loss):
                     break
     if epochs:
@@ -170,13 +204,15 @@ def _check(
     batch_size: int,
     lr: float,
     momentum: float,
-    optimizer: object,
+    statistics: str,
     seed: int,
     every: int,
 ) -> None:
     """An error for what cannot work, before any work."""
     _checks.trainable(model)
+    _checks.finite(inner(model))
     _checks.one_of("step", step, STEPS)
+    _checks.one_of("statistics", statistics, STATISTICS)
     _checks.strength(strength)
     _checks.whole_number("epochs", epochs, at_least=0)
     _checks.whole_number("batch_size", batch_size, at_least=1)
@@ -188,27 +224,6 @@ def _check(
         if not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a cl_teach penalty such as EWC(), got {type(penalty).__name__}")
         penalty.check(model)
-        if optimizer and step == "proximal":
-            raise ValueError("step must be 'gradient' with an optimizer of your own: the proximal step is exact for SGD only")
-
-
-def _check_batches(model: nn.Module, data: Prepared, batch_size: int) -> None:
-    smallest = len(data) % batch_size or batch_size
-    if smallest == 1 and any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()):
-        raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {len(data)} samples")
-
-
-def _warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
-    """A gradient step that cannot work is said to be one before it is taken. Only SGD's limit is known."""
-    if not isinstance(stepper, torch.optim.SGD):
-        return
-    limit = min(penalty.stability_limit(float(g["lr"]), float(g["momentum"])) for g in stepper.param_groups)
-    if strength > limit:
-        message = (
-            f"strength {strength:g} is above {limit:.3g}, the largest that the gradient step survives at this lr and momentum; "
-            "training will probably diverge. step='proximal' is stable at any strength"
-        )
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def choice(seen: Task, latest: Task) -> tuple[int, ...]:
@@ -244,6 +259,9 @@ def learn(
         raise TypeError(f"tasks must be a sequence of Task, got {type(tasks).__name__}; use train for a single one")
     if not tasks:
         raise ValueError("tasks must hold at least one task, got none")
+    known = inspect.signature(train).parameters
+    if strange := sorted(set(options) - set(known)):
+        raise TypeError(f"learn does not take {', '.join(strange)}; of train it passes on {', '.join(list(known)[2:])}")
     _checks.whole_number("epochs", options.get("epochs", 1), at_least=0)
     for task in tasks:  # no step is taken, but every check of training, consolidating and testing is made
         if not isinstance(task, Task):
@@ -252,14 +270,18 @@ def learn(
             raise KeyboardInterrupt
         prepare(model, task, "test")
         task.train.first(penalty.n if penalty is not None else None)
-    unknown = torch.full((len(tasks), len(tasks)), math.nan, dtype=torch.float64)
-    run = Run(accuracy=unknown, loss=unknown.clone())
+    unknown = torch.full((len(tasks), len(tasks) + 2), math.nan, dtype=torch.float64)
+    accuracy, untrained, ahead = unknown[:, :-2], *unknown[:, -2:].T.clone()
+    run = Run(accuracy, accuracy.clone(), untrained=untrained, ahead=ahead)
     try:
+        for j, task in enumerate(tasks):
+            run.untrained[j] = _measured(model, task, task).accuracy
         for i, task in enumerate(tasks):
+            run.ahead[i] = _measured(model, task, task).accuracy
             history = train(model, task, penalty=penalty, strength=strength, **options)
             run.histories.append(history)
             for j, seen in enumerate(tasks[: i + 1]):
-                result = evaluate(model, seen, choice(seen, task))
+                result = _measured(model, seen, task)
                 run.accuracy[i, j], run.loss[i, j] = result.accuracy, result.loss
             run.interrupted = history.interrupted
             if history.interrupted or history.diverged:
@@ -271,3 +293,8 @@ def learn(
         message = f"interrupted after training {len(run.histories)} of {len(tasks)} tasks; what was measured is returned"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return run
+
+
+def _measured(model: nn.Module, seen: Task, latest: Task) -> Evaluation:
+    """On the test data of a task seen, after the latest; also of a network whose training diverged."""
+    return evaluation(model, prepare(model, seen, "test", choice(seen, latest)))

@@ -30,9 +30,9 @@ class Held:
             p.grad.addcmul_(gap, f, value=strength)
 
     @torch.no_grad()
-    def pull(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], c: float) -> None:
-        """theta += share (m - theta), with :func:`share` of P."""
-        shares = self._once("share", precision, [c], lambda: [share(f, c) for f in precision])
+    def pull(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], factors: list[float]) -> None:
+        """theta += share (m - theta), with :func:`share` of P and the factor c of each."""
+        shares = self._once("share", precision, factors, lambda: [share(f, c) for f, c in zip(precision, factors, strict=True)])
         torch._foreach_lerp_(theta, anchor, shares)
 
     def _once(self, what: str, of: list[Tensor], settings: list[float], make: Callable[[], list[Tensor]]) -> list[Tensor]:

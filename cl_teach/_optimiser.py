@@ -1,0 +1,51 @@
+"""Who takes the step: SGD or an optimiser of the user's, and what a penalty's strength means for it."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import nn
+
+from ._weights import inner
+from .penalties import Penalty, proximal_factor
+
+
+def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momentum: float) -> torch.optim.Optimizer:
+    """SGD, or the optimiser asked for, if it is one for this model and this kind of step."""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    if optimizer is None:
+        return torch.optim.SGD(weights, lr=lr, momentum=momentum)
+    example = "lambda p: torch.optim.Adam(p, lr=1e-3)"
+    if not callable(optimizer):
+        raise TypeError(f"optimizer must be a function of the parameters such as {example}, got {type(optimizer).__name__}")
+    stepper = optimizer(weights)
+    if not isinstance(stepper, torch.optim.Optimizer) or isinstance(stepper, torch.optim.LBFGS):
+        raise TypeError(f"optimizer must make an optimiser whose step needs no closure, such as {example}, got {stepper!r}")
+    strange = {id(p) for g in stepper.param_groups for p in g["params"]} - {id(p) for p in weights}
+    if strange:
+        raise ValueError(f"optimizer must be of this model's parameters, such as {example}, got one of {len(strange)} others")
+    if step == "proximal" and (not isinstance(stepper, torch.optim.SGD) or any(g["maximize"] for g in stepper.param_groups)):
+        raise ValueError(f"step must be 'gradient' with a {type(stepper).__name__}: the proximal step is exact for SGD only")
+    return stepper
+
+
+def factors(model: nn.Module, stepper: torch.optim.Optimizer, strength: float) -> float | dict[str, float]:
+    """c of the proximal step: one number, or parameter name -> its group's. Nesterov's has the fixed point of plain SGD."""
+    of = {id(p): proximal_factor(strength, float(g["lr"]), g["momentum"]) * (1 - g["dampening"])
+          for g in stepper.param_groups for p in g["params"]}  # fmt: skip
+    each = {name: of.get(id(p), 0.0) for name, p in inner(model).named_parameters() if p.requires_grad}
+    return each if len(set(each.values())) > 1 else next(iter(each.values()))
+
+
+def warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
+    """A gradient step that cannot work is said to be one before it is taken. Only SGD's limit is known."""
+    if not isinstance(stepper, torch.optim.SGD):
+        return
+    limit = min(penalty.stability_limit(float(g["lr"]), float(g["momentum"])) for g in stepper.param_groups)
+    if strength > limit:
+        message = (
+            f"strength {strength:g} is above {limit:.3g}, the largest that the gradient step survives at this lr and momentum; "
+            "training will probably diverge. step='proximal' is stable at any strength"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
