@@ -130,11 +130,10 @@ def module(model: object) -> nn.Module:
 def finite(model: nn.Module) -> None:
     """Whether the weights of ``model``, and the statistics of its batch norms, are numbers to go on with."""
     averages = [(n, b) for n, b in model.named_buffers() if n.endswith(("running_mean", "running_var"))]
-    for name, t in [*model.named_parameters(), *averages]:
-        if t.is_meta:
-            raise ValueError(
-                f"model must hold numbers, got {name} on the meta device; model.to_empty(device='cpu') and weights help"
-            )
+    for name, p in [*model.named_parameters(), *averages]:
+        if p.is_meta:
+            raise ValueError(f"model must hold numbers, got {name} on the meta device; load its weights first")
+        t = p.detach()
         if not bool(torch.isfinite(t).all()):
             bad = int((~torch.isfinite(t)).sum())
             raise ValueError(
@@ -157,14 +156,19 @@ def trainable(model: object) -> dict[str, nn.Parameter]:
     return parameters
 
 
-def same_parameters(name: str, known: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> None:
-    """Whether all that was consolidated (``known``) is among the ``parameters`` of a model, in its shape or with more rows."""
+def same_parameters(name: str, known: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Whether all that was consolidated (``known``) is in ``model`` in its shape, or with more rows and nothing else new.
+
+    (New rows and new layers together are rather another network than a larger head.)
+    """
+    parameters = dict(model.named_parameters())
+    new = any(p.requires_grad and n not in known for n, p in parameters.items())
     wrong = [f"{n} is missing" for n in known if n not in parameters]
     there = [(n, tuple(t.shape), tuple(parameters[n].shape)) for n, t in known.items() if n in parameters]
     wrong += [
         f"{n} had shape {before}, is now {now}"
         for n, before, now in there
-        if before != now and (before[1:] != now[1:] or before[:1] > now[:1] or not before)
+        if before != now and (new or before[1:] != now[1:] or before >= now)
     ]
     if wrong:
         raise ValueError(

@@ -25,8 +25,10 @@ def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momen
     strange = {id(p) for g in stepper.param_groups for p in g["params"]} - {id(p) for p in weights}
     if strange:
         raise ValueError(f"optimizer must be of this model's parameters, such as {example}, got one of {len(strange)} others")
-    if step == "proximal" and (not isinstance(stepper, torch.optim.SGD) or any(g["maximize"] for g in stepper.param_groups)):
-        raise ValueError(f"step must be 'gradient' with a {type(stepper).__name__}: the proximal step is exact for SGD only")
+    if any(group.get("maximize") for group in stepper.param_groups):
+        raise ValueError("optimizer must minimise the loss, got one with maximize=True")
+    if step == "proximal" and not isinstance(stepper, torch.optim.SGD):
+        raise ValueError(f"step must be 'gradient' with {type(stepper).__name__}: the proximal step is exact for SGD only")
     return stepper
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -76,9 +76,13 @@ class Loaded:
     like: Tensor
 
     def steps(self, size: int) -> int:
-        if not isinstance(self.data, Sized):
-            raise TypeError(f"task must say how many batches it has, got {type(self.data).__name__} without a length")
-        return len(self.data)
+        try:
+            return len(self.data)  # type: ignore[arg-type]
+        except TypeError:  # also a DataLoader over a stream
+            kind = type(self.data).__name__
+            raise TypeError(
+                f"task must say how many batches it has, got a {kind} without a length; list(...) has one"
+            ) from None
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for ready in prepared_batches(self.model, self.data, None, self.classes):
@@ -149,8 +153,10 @@ def prepared_batches(model: nn.Module, data: Data, n: int | None, classes: Seque
         TypeError, ValueError: as for :func:`prepare`, or ``n`` is more than the samples there are.
     """
     if isinstance(data, (Split, Task)):
-        found, own = data_and_classes(data, "train")
-        yield prepare(model, found.first(n), "train", classes or own, move=False)
+        if n is not None:
+            few = data_and_classes(data, "train")[0].first(n)
+            data = replace(data, train=few) if isinstance(data, Task) else few
+        yield prepare(model, data, "train", classes, move=False)
         return
     _batches_or_error(data, "data")
     wanted = None if n is None else _checks.whole_number("n", n, at_least=1)

@@ -83,7 +83,7 @@ class Penalty:
 
     def check(self, model: nn.Module) -> None:
         """Raise ValueError if what was consolidated does not belong to ``model``, or its weights are not finite."""
-        _checks.same_parameters("penalty", self.anchor, dict(_checks.module(model).named_parameters()))
+        _checks.same_parameters("penalty", self.anchor, _checks.module(model))
         _checks.trainable(model)
         _checks.finite(inner(model))
 

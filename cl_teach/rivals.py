@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import Data
-from ._weights import Named
+from ._weights import Named, inner
 from .fast.columns import Columns
 from .fast.per_sample import mean_moments
 from .fisher import plain_squares
@@ -59,8 +59,9 @@ class SI(Penalty):
     @torch.no_grad()
     def observe(self, model: nn.Module) -> None:
         """Take in the step before, now that its movement is known, and this step's gradient of the task's loss."""
-        moved = {name: p for name, p in model.named_parameters() if p.requires_grad and p.grad is not None}
-        self._finish_step(dict(model.named_parameters()))
+        parameters = dict(inner(model).named_parameters())
+        moved = {name: p for name, p in parameters.items() if p.requires_grad and p.grad is not None}
+        self._finish_step(parameters)
         for name, p in moved.items():
             assert p.grad is not None
             self.weights[name], self.gradient[name] = p.detach().clone(), p.grad.detach().clone()

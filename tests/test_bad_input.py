@@ -110,7 +110,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     # what the model cannot take
     *[(f"x: {name}", lambda w, f=f: f(w, w.model, w.wide), "model", r"x of shape \(12, 7\)", "4x5") for name, f in USERS.items()],
     ("x of the test data: learn", lambda w: cl.learn(w.model, [w.task, mixed(w)]), "model", r"x of shape \(12, 7\)", "4x5"),
-    ("no data: train", lambda w: cl.train(w.model, zeros(3, 4)), "data", "Tensor", r"Split\(x, y\)"),  # type: ignore[arg-type]
+    ("no data: train", lambda w: cl.train(w.model, zeros(3, 4)), "task", "Tensor", r"Split\(x, y\)"),  # type: ignore[arg-type]
     ("no data: evaluate", lambda w: cl.evaluate(w.model, zeros(3, 4)), "data", "Tensor", r"Split\(x, y\)"),  # type: ignore[arg-type]
     ("one task: learn", lambda w: cl.learn(w.model, w.task), "tasks", "Task", "sequence"),  # type: ignore[arg-type]
     ("data as tasks: learn", lambda w: cl.learn(w.model, [w.task, w.task.train]), "tasks", "Split", "Task"),  # type: ignore[list-item]
@@ -209,7 +209,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("hidden: mlp", lambda w: cl.mlp(hidden=100), "hidden", "100", r"\(100,\)"),  # type: ignore[arg-type]
     ("hidden width: mlp", lambda w: cl.mlp(hidden=(10, 0)), "hidden", "0", "at least 1"),
     ("n_classes: mlp", lambda w: cl.mlp(n_classes=1), "n_classes", "1", "at least 2"),
-    ("decay: OnlineEWC", lambda w: cl.OnlineEWC(decay=1.5), "decay", "1.5", "below 1"),
+    ("decay: OnlineEWC", lambda w: cl.OnlineEWC(decay=1.5), "decay", "1.5", "at most 1"),
 ]  # fmt: skip
 
 

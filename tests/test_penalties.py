@@ -356,7 +356,7 @@ def test_what_is_frozen_later_stays_held_and_does_not_move(kind: str) -> None:
         (lambda: cl.mlp((100, 100), device="cpu"), lambda: cl.mlp((100,), device="cpu")),
         (lambda: cl.mlp((100,), device="cpu"), lambda: cl.article_cnn(device="cpu")),
         (lambda: cl.article_cnn(device="cpu"), lambda: cl.mlp((100,), device="cpu")),
-        (lambda: cl.mlp((100,), device="cpu"), lambda: cl.mlp((100,), n_classes=11, device="cpu")),
+        (lambda: cl.mlp((100,), device="cpu"), lambda: cl.mlp((100,), n_classes=9, device="cpu")),
     ],
 )
 def test_another_model_is_refused(one: Callable[[], nn.Module], other: Callable[[], nn.Module]) -> None:

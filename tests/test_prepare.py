@@ -1,6 +1,7 @@
 """Data at the door: in the type and on the device of the model, labels within the classes, or one clear error."""
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -200,12 +201,20 @@ TABLE: list[Case] = [
             ("a number for a sample", (logits(lambda z: z.sum(1)), SPLIT), "model", r"got shape \(1,\)", r"\(N, classes\)"),
             ("a scalar", (logits(torch.sum), SPLIT), "model", r"got shape \(\)", r"\(N, classes\)"),
             ("a map for a sample", (logits(lambda z: z[..., None]), SPLIT), "model", r"\(1, 4, 1\)", r"\(N, classes\)"),
-            ("two answers", (logits(lambda z: (z, z)), SPLIT), "model", "got tuple", r"\(N, classes\)"),
+            ("two answers", (logits(lambda z: (z, z)), SPLIT), "model", "got a tuple", r"lambda m, args, out: out\[0\]"),
             ("whole numbers", (logits(lambda z: z.long()), SPLIT), "model", r"got shape \(1, 4\)", r"\(N, classes\)"),
             ("too few outputs", (network(3), SPLIT), "y", "got class 3", "from 0 to 2"),
-            ("classes without output", (MODEL, SPLIT, (1, 3, 4)), "y", "got class 4", "from 0 to 3"),
+            ("classes without output", (MODEL, SPLIT, (1, 3, 4)), "classes", r"got \(1, 3, 4\)", "from 0 to 3"),
             ("label outside", (MODEL, SPLIT, (0, 3)), "y", r"got \[1\]", r"among classes \(0, 3\)"),
-            ("negative class", (MODEL, SPLIT, (-1, 1, 3)), "classes", r"got \(-1, 1, 3\)", "from 0 to 3"),
+            ("negative class", (MODEL, SPLIT, (-1, 1, 3)), "classes", "got -1", "at least 0"),
+            ("one class", (MODEL, SPLIT, (1,)), "classes", r"got \(1,\)", "at least two"),
+            ("no class", (MODEL, SPLIT, ()), "classes", r"got \(\)", "at least two"),
+            ("a number of classes", (MODEL, SPLIT, 3), "classes", "got 3", r"\(0, 1\)"),
+            ("classes in words", (MODEL, SPLIT, "012"), "classes", "'012'", r"\(0, 1\)"),
+            ("classes of floats", (MODEL, SPLIT, (0.0, 1.0)), "classes", "0.0", "whole number"),
+            ("one output", (nn.Linear(2, 1), SPLIT), "model", r"\(1, 1\)", "two outputs"),
+            ("a dict", (logits(lambda z: {"logits": z}), SPLIT), "model", "a dict", r"out\['logits'\]"),
+            ("an object", (logits(lambda z: SimpleNamespace(logits=z)), SPLIT), "model", "SimpleNamespace", r"out\.logits"),
         ]
     ],
     *[
@@ -218,8 +227,8 @@ TABLE: list[Case] = [
             ("n no whole number", [(X, Y)], 2.0, "n", "got 2.0", "whole number"),
             ("an empty loader", [], None, "data", "no batch", "at least one sample"),
             ("a loader of inputs", [X], None, "data", "got a Tensor", r"batches \(x, y\)"),
-            ("a loader of triples", [(X, Y, Y)], None, "data", "got a tuple", r"batches \(x, y\)"),
-            ("a loader of dicts", [{"x": X, "y": Y}], None, "data", "got a dict", r"batches \(x, y\)"),
+            ("a loader of triples", [(X, Y, Y)], None, "data", "3 things", r"\[\(b\[0\], b\[1\]\) for b in data\]"),
+            ("a loader of dicts", [{"x": X, "y": Y}], None, "data", "dicts with x, y", r"b\['x'\], b\['y'\]\) for b in data\]"),
             ("a loader of arrays", [(X.numpy(), Y)], None, "x", "got ndarray", "torch.as_tensor"),
             ("a label outside, later", [(X, Y), (X, Y + 1)], None, "y", "class 4", "from 0 to 3"),
         ]
