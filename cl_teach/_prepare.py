@@ -81,7 +81,7 @@ class Loaded:
         except TypeError:  # also a DataLoader over a stream
             kind = type(self.data).__name__
             raise TypeError(
-                f"task must say how many batches it has, got a {kind} without a length; list(...) has one"
+                f"task must say how many batches it has, got a {kind} without length; list(...) has one"
             ) from None
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
