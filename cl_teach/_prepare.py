@@ -80,9 +80,7 @@ class Loaded:
             return len(self.data)  # type: ignore[arg-type]
         except TypeError:  # also a DataLoader over a stream
             kind = type(self.data).__name__
-            raise TypeError(
-                f"task must say how many batches it has, got a {kind} without length; list(...) has one"
-            ) from None
+            raise TypeError(f"task must say how many batches it has, got a {kind} without length; list(...) has one") from None
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for ready in prepared_batches(self.model, self.data, None, self.classes):
