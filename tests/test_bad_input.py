@@ -142,6 +142,8 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("shapes: from_dataset", lambda w: cl.Split.from_dataset([(zeros(2), 0), (zeros(3), 0)]), "dataset", r"\(2,\) and \(3,\)", "one shape"),
     ("n: from_dataset", lambda w: cl.Split.from_dataset([(zeros(2), 0)], n=2), "n", "2", "at most the 1"),
     ("n: first", lambda w: w.task.train.first(13), "n", "13", "at most the 12"),
+    ("n: last", lambda w: w.task.train.last(13), "n", "13", "at most the 12"),
+    ("n zero: last", lambda w: w.task.train.last(0), "n", "0", "at least 1"),
     ("n zero: EWC", lambda w: cl.EWC(n=0), "n", "0", "at least 1"),
     ("n: mnist", lambda w: cl.mnist(n_train=60_001), "n_train", "60001", "at most the 60000"),
     ("n: rotated_mnist", lambda w: cl.rotated_mnist(n_test=10_001), "n_test", "10001", "at most the 10000"),
