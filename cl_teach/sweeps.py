@@ -121,7 +121,7 @@ class Sweep:
                     table[method][strength] = a / len(done), b / len(done)
         return table
 
-    def best(self, method: str, on: str | Sequence[str]) -> float:
+    def best(self, method: str, on: str | Iterable[str]) -> float:
         """The strength of ``method`` whose mean accuracy on the watched data ``on``, after B, is the highest.
 
         The mean is over these data and the seeds; among equals the lowest mean loss decides. Nothing but watched data is looked
