@@ -33,6 +33,7 @@ from .history import Evaluation, History
 if TYPE_CHECKING:
     from .rivals import MAS, SI, output_sensitivity
     from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
+    from .strengths import suggest_strengths
     from .sweeps import Sweep, sweep
     from . import landscapes, figures, widgets
     from .course import check, claim, setup
@@ -79,6 +80,7 @@ __all__ = [
     "setup",
     "split_classes",
     "split_mnist",
+    "suggest_strengths",
     "sweep",
     "train",
     "two_weight_tasks",
@@ -90,6 +92,7 @@ __all__ = [
 _ROOMS = {
     "rivals": ("MAS", "SI", "output_sensitivity"),
     "curvature": ("fisher_vector_product", "full_fisher", "kfac", "restricted_fisher"),
+    "strengths": ("suggest_strengths",),
     "sweeps": ("Sweep", "sweep"),
     "landscapes": (),  # these three are asked for by their own names
     "figures": (),

@@ -121,6 +121,48 @@ class Sweep:
                     table[method][strength] = a / len(done), b / len(done)
         return table
 
+    def best(self, method: str, on: str | Iterable[str]) -> float:
+        """The strength of ``method`` whose mean accuracy on the watched data ``on``, after B, is the highest.
+
+        The mean is over these data and the seeds; among equals the lowest mean loss decides. Nothing but watched data is looked
+        at: hold some of the training data out, watch them, and the test data are still unseen when the best is tested on them.
+        A strength at which a seed diverged is never the best. Of an interrupted sweep the seeds with all strengths count.
+
+        Args:
+            on: names of watched data, such as ``("A, held out", "B, held out")``; or one name.
+
+        Raises:
+            TypeError, ValueError: the sweep has no such method, did not watch such data, has no seed with all strengths, or
+                diverged at each of them.
+
+        A RuntimeWarning says if the best is the largest strength there was, or the smallest (unless that is 0).
+        """
+        _checks.one_of("method", method, self.methods)
+        grid = self.strengths[method]
+        seeds = [seed for seed in self.seeds if all((method, strength, seed) in self.results for strength in grid)]
+        if not seeds:
+            raise ValueError(f"method {method!r} must have results of all its {len(grid)} strengths, got no seed that has them")
+        names = (on,) if isinstance(on, str) or not isinstance(on, Iterable) else tuple(on)
+        watched = tuple(self.results[method, grid[0], seeds[0]].history.watched)
+        if not names or any(name not in watched for name in names):
+            known = f"watched were {', '.join(map(repr, watched))}" if watched else "nothing was; give sweep watch={name: data}"
+            raise ValueError(f"on must name watched data, got {on!r}; {known}")
+        scores = {}
+        for strength in grid:
+            histories = [self.results[method, strength, seed].history for seed in seeds]
+            if not any(history.diverged for history in histories):
+                last = [history.watched[name][-1] for history in histories for name in names]
+                accuracy, loss = sum(e.accuracy for e in last) / len(last), sum(e.loss for e in last) / len(last)
+                scores[strength] = round(accuracy, 9), -loss  # equal means may differ by rounding
+        if not scores:
+            raise ValueError(f"method {method!r} must have strengths at which no run diverged, got none among {grid}")
+        best = max(scores, key=lambda strength: scores[strength])
+        if best == max(grid) or 0 < best == min(grid):
+            end = "largest" if best == max(grid) else "smallest"
+            message = f"the best strength of {method}, {best:g}, is the {end} of its grid; a wider grid may hold a better one"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return best
+
 
 def sweep(
     model: nn.Module | Callable[[int], nn.Module],

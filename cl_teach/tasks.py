@@ -46,6 +46,11 @@ class Split:
         _checks.sample_count("n", n, len(self))
         return self if n is None else Split(self.x[:n], self.y[:n])
 
+    def last(self, n: int | None) -> Split:
+        """The last ``n`` samples (all for None), such as those held out of training. Raises ValueError if there are fewer."""
+        count = _checks.sample_count("n", n, len(self))
+        return self if n is None else Split(self.x[-count:], self.y[-count:])
+
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Split:
         """A copy on ``device``, its inputs as ``dtype`` if they are floating point (no copy where nothing changes)."""
         x = self.x.to(device=device, dtype=dtype if self.x.is_floating_point() else None)

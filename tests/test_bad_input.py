@@ -142,6 +142,8 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("shapes: from_dataset", lambda w: cl.Split.from_dataset([(zeros(2), 0), (zeros(3), 0)]), "dataset", r"\(2,\) and \(3,\)", "one shape"),
     ("n: from_dataset", lambda w: cl.Split.from_dataset([(zeros(2), 0)], n=2), "n", "2", "at most the 1"),
     ("n: first", lambda w: w.task.train.first(13), "n", "13", "at most the 12"),
+    ("n: last", lambda w: w.task.train.last(13), "n", "13", "at most the 12"),
+    ("n zero: last", lambda w: w.task.train.last(0), "n", "0", "at least 1"),
     ("n zero: EWC", lambda w: cl.EWC(n=0), "n", "0", "at least 1"),
     ("n: mnist", lambda w: cl.mnist(n_train=60_001), "n_train", "60001", "at most the 60000"),
     ("n: rotated_mnist", lambda w: cl.rotated_mnist(n_test=10_001), "n_test", "10001", "at most the 10000"),
@@ -201,6 +203,21 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
         (f"own optimizer: {name}", lambda w, f=f: f(w, penalty=w.penalty, optimizer=torch.optim.Adam), "step", "proximal", "'gradient'")
         for name, f in TRAINERS.items()
     ],
+    # strengths to try
+    ("no penalty: suggest_strengths", lambda w: cl.suggest_strengths(cl.EWC), "penalty", "type", r"EWC\(\)"),  # type: ignore[arg-type]
+    ("no task: suggest_strengths", lambda w: cl.suggest_strengths(cl.L2()), "penalty", "has not", r"penalty\.consolidate\(model, task\)"),
+    ("all zero: suggest_strengths", lambda w: cl.suggest_strengths(held(0.0)), "penalty", "0 everywhere", "at least one weight"),
+    *[
+        (f"{value}: suggest_strengths", lambda w, v=value: cl.suggest_strengths(held(v)), "penalty", "2 such values of 4 in a", "finite")
+        for value in (math.nan, math.inf, -1.0)
+    ],
+    *[
+        (f"{argument}={value!r}: suggest_strengths", lambda w, o={argument: value}: cl.suggest_strengths(w.penalty, **o), argument, given, works)
+        for argument, value, given, works in [
+            ("lr", 0.0, "0.0", "at least 1e-12"), ("lr", -0.1, "-0.1", "at least"), ("lr", math.nan, "nan", "finite"), ("lr", "1", "'1'", "number"),
+            ("momentum", 1.0, "1.0", "below 1"), ("momentum", -0.1, "-0.1", "at least 0"), ("momentum", None, "None", "number"),
+        ]
+    ],
     # sequences and networks of an impossible shape
     ("scenario: split_mnist", lambda w: cl.split_mnist(scenario="tasks"), "scenario", "'tasks'", "'task', 'domain', 'class'"),
     ("classes_per_task: split_mnist", lambda w: cl.split_mnist(3), "classes_per_task", "3", "divide the 10"),
@@ -211,6 +228,13 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
     ("n_classes: mlp", lambda w: cl.mlp(n_classes=1), "n_classes", "1", "at least 2"),
     ("decay: OnlineEWC", lambda w: cl.OnlineEWC(decay=1.5), "decay", "1.5", "at most 1"),
 ]  # fmt: skip
+
+
+def held(value: float) -> cl.Penalty:
+    """A penalty with a precision of 0 and, twice, of ``value``."""
+    penalty = cl.L2()
+    penalty.precision, penalty.n_tasks = {"b": zeros(1), "a": torch.tensor([0.0, value, value, 0.0])}, 1
+    return penalty
 
 
 def mixed(world: World) -> cl.Task:

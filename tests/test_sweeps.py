@@ -696,6 +696,114 @@ def test_results_come_in_the_order_asked_for(tmp_path: Path) -> None:
     assert list(swept.accuracies()) == ["SI", "L2"] and list(swept.accuracies()["L2"]) == [10.0, 0.1]
 
 
+# the best strength
+
+
+def finished(runs: dict[tuple[float, int], dict[str, tuple[float, float]] | None], seeds: tuple[int, ...] = (0,)) -> cl.Sweep:
+    """A sweep of EWC: (strength, seed) -> name of watched data -> (accuracy, loss) at the end, or None for a diverged run.
+
+    On the test data and at the start every run looks the better the larger its strength is: that must not count.
+    """
+    results = {}
+    for (strength, seed), ends in runs.items():
+        test = cl.Evaluation(-strength, strength)
+        watched = {name: [test, cl.Evaluation(loss, accuracy)] for name, (accuracy, loss) in (ends or {}).items()}
+        history = cl.History([0.5], [0, 1], watched or {"A": [test], "B": [test]}, diverged=ends is None)
+        results["EWC", strength, seed] = sweeps.Result(test, test, 0.0, {}, {}, history)
+    grid = tuple(dict.fromkeys(strength for strength, _ in runs))
+    return cl.Sweep(("EWC",), {"EWC": grid}, seeds, {}, results)
+
+
+def one_seed(*accuracies: float, loss: tuple[float, ...] = ()) -> cl.Sweep:
+    """Strengths 1, 10, 100, ..., watched on A."""
+    losses = loss or (1.0,) * len(accuracies)
+    return finished({(10.0**i, 0): {"A": pair} for i, pair in enumerate(zip(accuracies, losses, strict=True))})
+
+
+def test_the_best_strength_has_the_highest_mean_accuracy_over_seeds_and_watched_data() -> None:
+    runs = {
+        (1.0, 0): {"A": (0.1, 1.0), "B": (0.9, 1.0), "C": (1.0, 1.0)},
+        (10.0, 0): {"A": (0.6, 9.0), "B": (0.7, 9.0), "C": (0.0, 9.0)},
+        (100.0, 0): {"A": (0.8, 1.0), "B": (0.4, 1.0), "C": (0.1, 1.0)},
+        (1.0, 7): {"A": (0.1, 1.0), "B": (0.9, 1.0), "C": (1.0, 1.0)},
+        (10.0, 7): {"A": (0.6, 9.0), "B": (0.7, 9.0), "C": (0.0, 9.0)},
+        (100.0, 7): {"A": (0.9, 1.0), "B": (0.4, 1.0), "C": (0.1, 1.0)},
+    }
+    swept = finished(runs, seeds=(0, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        best = swept.best("EWC", on=("A", "B"))  # sums 2, 2.6 and 2.5
+    assert best == 10.0 and swept["EWC", best, 7].history.watched["A"][-1].accuracy == 0.6
+    with pytest.warns(RuntimeWarning, match="the best strength of EWC, 1, is the smallest of its grid; a wider grid may"):
+        assert swept.best("EWC", on=["B"]) == 1.0
+    with pytest.warns(RuntimeWarning, match="the best strength of EWC, 100, is the largest of its grid; a wider grid may"):
+        assert swept.best("EWC", on="A") == 100.0
+    del swept.results["EWC", 100.0, 7]  # interrupted: seed 7 does not have all
+    with pytest.warns(RuntimeWarning, match="the smallest"):
+        assert swept.best("EWC", on=("B", "C")) == 1.0
+    swept.results["EWC", 1.0, 7].history.watched["B"][-1] = cl.Evaluation(1.0, -9.0)
+    with pytest.warns(RuntimeWarning, match="the smallest"):
+        assert swept.best("EWC", on="B") == 1.0
+
+
+def test_among_equally_accurate_strengths_the_lowest_loss_decides() -> None:
+    assert one_seed(0.1, 0.5, 0.5, 0.1, loss=(1.0, 3.0, 2.0, 0.0)).best("EWC", "A") == 100.0
+    assert one_seed(0.1, 0.5, 0.5, 0.1, loss=(1.0, 2.0, 3.0, 0.0)).best("EWC", "A") == 10.0
+    thirds = {(0.1, 0.8): 1.0, (0.3, 0.6): 2.0, (0.2, 0.7): 0.5, (0.0, 0.0): 0.0}  # equal but for rounding
+    runs = {
+        (10.0**i, 0): {n: (a, loss) for n, a in zip("AB", pair, strict=True)} for i, (pair, loss) in enumerate(thirds.items())
+    }
+    assert finished(runs).best("EWC", ("A", "B")) == 100.0
+
+
+def test_a_strength_that_diverged_with_any_seed_is_never_the_best() -> None:
+    good = {"A": (0.5, 1.0)}
+    runs = {(s, seed): good for seed in (0, 1) for s in (1.0, 10.0)} | {(10.0, 0): {"A": (0.9, 1.0)}, (10.0, 1): None}
+    assert finished(runs | {(0.1, 0): None, (0.1, 1): None}, seeds=(0, 1)).best("EWC", "A") == 1.0
+    with pytest.raises(ValueError, match=r"method 'EWC' must have strengths at which no run diverged, got none among \(1.0,\)"):
+        finished({(1.0, 0): None}).best("EWC", "A")
+
+
+def test_no_penalty_can_be_the_best_without_a_wider_grid() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert finished({(0.0, 0): {"A": (0.9, 1.0)}, (1.0, 0): {"A": (0.5, 1.0)}}).best("EWC", "A") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "on", "message"),
+    [
+        ("L2", "A", "method must be one of 'EWC', got 'L2'"),
+        ("EWC", ("A", "B"), r"on must name watched data, got \('A', 'B'\); watched were 'A'"),
+        ("EWC", (), r"on must name watched data, got \(\); watched were 'A'"),
+        ("EWC", None, "on must name watched data, got None; watched were 'A'"),
+        ("EWC", [["A"]], r"on must name watched data, got \[\['A'\]\]; watched were 'A'"),
+    ],
+)
+def test_the_best_of_what_is_not_there_is_refused(method: str, on: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        one_seed(0.1, 0.5, 0.3).best(method, on)
+
+
+def test_the_best_needs_watched_data_and_results() -> None:
+    swept = run(single, methods=["L2"], strengths=[0.0, 1.0])
+    with pytest.raises(ValueError, match=r"on must name watched data, got 'A'; nothing was; give sweep watch="):
+        swept.best("L2", on="A")
+    swept.results.clear()
+    with pytest.raises(ValueError, match="method 'L2' must have results of all its 2 strengths, got no seed that has them"):
+        swept.best("L2", on="A")
+
+
+def test_the_best_of_a_real_sweep() -> None:
+    swept = run(seeds=[0, 3], watch={"A": A, "B": B, "both": cl.joint([A, B])})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for method in METHODS:
+            table = swept.accuracies()[method]
+            best = swept.best(method, on=("A", "B"))
+            assert sum(table[best]) == pytest.approx(max(map(sum, table.values()))) and best == swept.best(method, on="both")
+
+
 # Ctrl-C, progress, bad input
 
 
