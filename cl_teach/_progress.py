@@ -8,7 +8,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 
-def bar(total: int, what: str, unit: str, show: bool, done: int = 0) -> Any:
-    """A bar over ``total`` units of which ``done`` are done, as a context manager with ``update()``."""
+def bar(total: int | None, what: str, unit: str, show: bool, done: int = 0) -> Any:
+    """A bar over ``total`` units (None: not known) of which ``done`` are done, as a context manager with ``update()``."""
     quiet = not show or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
     return tqdm(total=total, initial=done, disable=quiet, delay=2, leave=False, desc=what, unit=unit)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ def shaped(vector: Tensor, like: Mapping[str, Tensor]) -> Named:
 
 def as_in(model: nn.Module, named: Mapping[str, Tensor]) -> Named:
     """``named`` in the order of the parameters of ``model``, on their device and in their type; strange names are left out."""
-    return {name: named[name].to(p) for name, p in model.named_parameters() if name in named}
+    return {name: normal(named[name].to(p)) for name, p in model.named_parameters() if name in named}
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
@@ -52,6 +53,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 def as_function(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
     """``model`` as a function f(theta, x); weights that ``theta`` does not name stay as they are."""
+    model = inner(model)
     fixed = {name: p.detach() for name, p in model.named_parameters()}
     # Every place in a module that holds a parameter, once. (With tie_weights=True, functional_call would visit a module that
     # is registered twice twice, and leave the detached weights in it.)
@@ -72,11 +74,50 @@ def as_function(model: nn.Module) -> Callable[[Mapping[str, Tensor], Tensor], Te
     return call
 
 
+@contextmanager
+def plain_autograd() -> Iterator[None]:
+    """Inside, or in a function that this decorates, derivatives are taken, in the model's own type, whatever is set outside.
+
+    ``torch.inference_mode``, ``no_grad`` and ``autocast`` are left, what ``torch.compile`` made runs uncompiled, and attention
+    layers take the path that has derivatives.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda", "mps", "xpu"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and its import takes seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fused)
+        torch.backends.mha.set_fastpath_enabled(False)
+        yield
+
+
+def normal(t: Tensor) -> Tensor:
+    """``t`` as autograd takes it: a copy of a tensor that was made in ``torch.inference_mode``."""
+    return t.clone() if t.is_inference() else t
+
+
+def differentiable(model: nn.Module) -> None:
+    """An error if ``model`` was made in ``torch.inference_mode``, whose tensors have no derivatives."""
+    for name, t in [*model.named_parameters(), *model.named_buffers()]:
+        if t.is_inference():
+            raise ValueError(
+                f"model must be made outside torch.inference_mode to have derivatives, got an inference tensor in {name}; "
+                "copy.deepcopy(model), outside, is a model that works"
+            )
+
+
+@plain_autograd()
 def serving(model: nn.Module, x: Tensor, classes: Sequence[int] | None) -> tuple[Named, Named]:
     """Which trainable weights the outputs ``classes`` (None: all) depend on, and which the others do, as truth values."""
+    model = inner(model)
+    differentiable(model)
     theta = {name: p.detach().requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
-    with eval_mode(model), torch.enable_grad():
-        z = as_function(model)(theta, x)  # (N, outputs)
+    with eval_mode(model):
+        z = as_function(model)(theta, normal(x))  # (N, outputs)
     factors = torch.rand(z.shape, generator=torch.Generator().manual_seed(0)).to(z) + 0.5  # so that nothing cancels in the sum
     ours = torch.zeros_like(factors)
     ours[:, slice(None) if classes is None else list(classes)] = 1.0

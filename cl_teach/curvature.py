@@ -14,16 +14,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import vjp
 
 from . import _checks
 from ._prepare import Data
-from ._weights import Named, shaped, wide
+from ._weights import Named, normal, plain_autograd, shaped, wide
+from .fast.directions import Directions
 from .fast.layers import is_product, recorded
 from .fast.per_sample import Bound, PerSample, visit_chunks
 from .fisher import label_columns, plain_squares
 
 
+@plain_autograd()
 def full_fisher(
     model: nn.Module,
     data: Data,
@@ -63,6 +64,7 @@ def full_fisher(
     return (total / count).to(first.dtype)
 
 
+@plain_autograd()
 def fisher_vector_product(
     model: nn.Module,
     data: Data,
@@ -84,24 +86,24 @@ def fisher_vector_product(
         F v as such a dict.
 
     Raises:
-        ValueError: ``vector`` does not have the names and shapes of the trainable parameters. Others as in diagonal_fisher.
+        TypeError, ValueError: ``vector`` does not have the names and shapes of the trainable parameters, or is not finite.
+            Others as in diagonal_fisher.
 
     Source: Schraudolph 2002, "Fast curvature matrix-vector products", section 3; Pearlmutter 1994.
     """
     parameters = _checks.trainable(model)
-    (v,) = _directions(parameters, [vector])
+    view = Directions([_direction("vector", parameters, vector)])
     total = {name: torch.zeros_like(p, dtype=wide(p.dtype), requires_grad=False) for name, p in parameters.items()}
 
     def visit(work: PerSample, x: Tensor, columns_of: Bound) -> None:
-        logits, pull_back = vjp(lambda theta: work.logits(x, theta), work.theta)[:2]
-        (product,) = pull_back(columns_of(logits).covariance(work.along(x, v)))
-        for name, g in product.items():
+        for name, g in view.product(work, x, columns_of).items():
             total[name] += g
 
-    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk)
+    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk, ("vmap",), plain_squares)
     return {name: (t / count).to(parameters[name].dtype) for name, t in total.items()}
 
 
+@plain_autograd()
 def restricted_fisher(
     model: nn.Module,
     data: Data,
@@ -125,42 +127,62 @@ def restricted_fisher(
         what the loss rises by, as far as the Fisher knows.
 
     Raises:
-        ValueError: a direction does not have the names and shapes of the trainable parameters. Others as in diagonal_fisher.
+        TypeError, ValueError: a direction does not have the names and shapes of the trainable parameters, is not finite, or
+            there is none. Others as in diagonal_fisher.
 
     Source: Martens 2020 (arXiv:1412.1193), section 6: F is the curvature of the Kullback-Leibler divergence.
     """
     parameters = _checks.trainable(model)
     first = next(iter(parameters.values()))
-    basis = _directions(parameters, directions)
-    total = torch.zeros(len(basis), len(basis), dtype=wide(first.dtype), device=first.device)
+    view = Directions(_directions(parameters, directions))
+    total = torch.zeros(len(view.basis), len(view.basis), dtype=wide(first.dtype), device=first.device)
 
     def visit(work: PerSample, x: Tensor, columns_of: Bound) -> None:
-        columns = columns_of(work.logits(x))
-        total.add_(columns.inner(torch.stack([work.along(x, v) for v in basis], dim=2)))  # of (N, C, k)
+        total.add_(view.restricted(work, x, columns_of))
 
-    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk)
+    count = visit_chunks(visit, model, data, label_columns(labels), n, classes, seed, chunk, ("vmap",), plain_squares)
     return (total / count).to(first.dtype)
 
 
-def _directions(
-    parameters: Mapping[str, Tensor], directions: Sequence[Mapping[str, Tensor]] | Tensor
-) -> list[dict[str, Tensor]]:
-    """Directions in weight space as dicts, each checked against the parameters."""
+def _directions(parameters: Mapping[str, Tensor], directions: Sequence[Mapping[str, Tensor]] | Tensor) -> list[Named]:
+    """Several directions in weight space as dicts, each checked against the parameters."""
     if isinstance(directions, Tensor):
         size = sum(p.numel() for p in parameters.values())
-        if directions.ndim != 2 or len(directions) != size:
+        if directions.ndim != 2 or len(directions) != size or not directions.shape[1]:
             raise ValueError(f"directions must have shape ({size}, k), a column each, got {tuple(directions.shape)}")
         directions = [shaped(column, parameters) for column in directions.T]
+    elif isinstance(directions, Mapping) or not isinstance(directions, Sequence) or isinstance(directions, str):
+        raise TypeError(
+            f"directions must be a sequence of dicts, or a tensor of shape (P, k), got a {type(directions).__name__}; "
+            "[direction] makes a sequence of one"
+        )
+    if not len(directions):
+        raise ValueError("directions must hold at least one direction, got none")
+    return [_direction(f"directions[{i}]", parameters, direction) for i, direction in enumerate(directions)]
+
+
+def _direction(what: str, parameters: Mapping[str, Tensor], direction: object) -> Named:
+    """One direction in weight space, checked, in the order, type and place of the parameters."""
+    if not isinstance(direction, Mapping) or not all(isinstance(t, Tensor) for t in direction.values()):
+        odd = (
+            next((f"{type(t).__name__} for {name}" for name, t in direction.items() if not isinstance(t, Tensor)), "")
+            if (isinstance(direction, Mapping))
+            else f"a {type(direction).__name__}"
+        )
+        raise TypeError(f"{what} must be a dict of tensors like named_parameters() without the frozen ones, got {odd}")
+    got = {name: tuple(t.shape) for name, t in direction.items()}
     wanted = {name: tuple(p.shape) for name, p in parameters.items()}
-    for direction in directions:
-        got = {name: tuple(t.shape) for name, t in direction.items()}
-        if got != wanted:
-            name = min(name for name in {*got, *wanted} if got.get(name) != wanted.get(name))
-            raise ValueError(
-                f"a direction must have the names and shapes of the trainable parameters; {name} has shape {got.get(name)}, "
-                f"wanted {wanted.get(name)} (None: not there)"
-            )
-    return [{name: direction[name].detach().to(p) for name, p in parameters.items()} for direction in directions]
+    if got != wanted:
+        name = min(name for name in {*got, *wanted} if got.get(name) != wanted.get(name))
+        raise ValueError(
+            f"{what} must have the names and shapes of the trainable parameters; {name} has shape {got.get(name)}, "
+            f"wanted {wanted.get(name)} (None: not there)"
+        )
+    found = {name: normal(direction[name].detach().to(p)) for name, p in parameters.items()}
+    for name, t in found.items():
+        if not bool(t.isfinite().all()):
+            raise ValueError(f"{what} must be finite, got NaN or infinity in {int((~t.isfinite()).sum())} values of {name}")
+    return found
 
 
 @dataclass
@@ -180,6 +202,7 @@ class KroneckerBlock:
         return (change * (self.outputs @ change @ self.inputs)).sum()
 
 
+@plain_autograd()
 def kfac(
     model: nn.Module,
     data: Data,
@@ -198,6 +221,7 @@ def kfac(
     Raises:
         ValueError: the model has no such layer.
     """
+    model = _checks.module(model)
     _checks.trainable(model)
     layers = {m: name for name, m in model.named_modules() if is_product(m) and m.weight.requires_grad}
     if not layers:

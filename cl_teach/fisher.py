@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from . import _checks
 from ._prepare import Data
-from ._weights import Named, as_function, eval_mode
+from ._weights import Named, as_function, eval_mode, plain_autograd
 from .fast.columns import AllLabels, Columns, Labelled
 from .fast.per_sample import ColumnsOf, mean_moments
 from .models import head
@@ -89,6 +89,7 @@ def plain_squares(model: nn.Module, x: Tensor, labels: Tensor, weights: Tensor, 
     return total
 
 
+@plain_autograd()
 def plain_fisher(model: nn.Module, x: Tensor, y: Tensor, choice: str = "exact", seed: int = 0) -> Named:
     """The whole method: what the model believes, which labels count, and the mean of their squared gradients.
 
@@ -100,6 +101,7 @@ def plain_fisher(model: nn.Module, x: Tensor, y: Tensor, choice: str = "exact", 
         return plain_squares(model, x, *label_weights(p, choice, y, uniform))
 
 
+@plain_autograd()
 def diagonal_fisher(
     model: nn.Module,
     data: Data,

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import Data
-from ._weights import Named, inner
+from ._weights import Named, inner, plain_autograd
 from .fast.columns import Columns
 from .fast.per_sample import mean_moments
 from .fisher import plain_squares
 from .penalties import Penalty
 
 
+@plain_autograd()
 def output_sensitivity(
     model: nn.Module,
     data: Data,

@@ -21,7 +21,7 @@ from torch.nn.functional import linear
 
 from .._prepare import Prepared
 from .._progress import bar
-from .._weights import Named, as_in, eval_mode, holding
+from .._weights import Named, as_in, eval_mode, holding, inner, plain_autograd
 from ..models import head
 from .agree import judge, two_of
 from .pointwise import POINTWISE
@@ -33,9 +33,11 @@ _Way = Callable[[nn.Module, Affine, Tensor], tuple[_Row, int]]  # with how many 
 _CACHE = 2**20  # numbers that stay near the processor: a piece of work has about this size
 
 
+@plain_autograd()
 @torch.no_grad()
 def table(model: nn.Module, affine: Affine, data: Prepared, xs: Tensor, ys: Tensor, progress: bool) -> tuple[Tensor, Tensor]:
     """Loss and accuracy of one data set, float64 (B, A) each: rows follow ys (B,), columns xs (A,)."""
+    model = inner(model)
     origin, first, second = affine
     affine = as_in(model, origin), as_in(model, first), as_in(model, second)
     xs = xs.to(data.y.device)

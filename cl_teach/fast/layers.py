@@ -18,13 +18,15 @@ Which layers are covered, and how, stands in the table LAYERS; a new layer is on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from .recurrent import Gates, Unrolled
 
 Moment = Callable[[Tensor], Tensor]  # square or abs: what is summed of a gradient; moment(a b) = moment(a) moment(b)
 
@@ -183,6 +185,7 @@ LAYERS: dict[type, Kind] = {  # by the very class: a subclass may compute someth
     nn.LayerNorm: _LAYER_NORM,
     nn.GroupNorm: _GROUP_NORM,
     nn.Embedding: _EMBEDDING,
+    Gates: _LINEAR,
 }
 
 
@@ -231,12 +234,18 @@ class Call(NamedTuple):
         return self.source.ndim >= self.kind.dims(self.layer) and self.source.shape[0] == n
 
 
-def closed_uses(model: nn.Module, names: Iterable[str]) -> dict[str, list[Use]]:
-    """Those of the parameters ``names`` that belong to layers of the table only: name -> every layer that holds it."""
+def closed_uses(model: nn.Module, names: Iterable[str], recurrent: Sequence[Unrolled] = ()) -> dict[str, list[Use]]:
+    """Those of the parameters ``names`` that belong to layers of the table only: name -> every layer that holds it.
+
+    The layers of ``recurrent`` ones are their gates.
+    """
     owners: dict[int, list[Use]] = {}
+    gates: dict[tuple[nn.Module, str], Use] = {
+        (each.layer, name): Use(g, part) for each in recurrent for g in each.gates() for part, name in g.names.items()
+    }
     for module in model.modules():
         for part, p in module.named_parameters(recurse=False, remove_duplicate=False):
-            owners.setdefault(id(p), []).append(Use(module, part))
+            owners.setdefault(id(p), []).append(gates.get((module, part), Use(module, part)))
     parameters = dict(model.named_parameters())
     uses = {name: owners[id(parameters[name])] for name in names}
     roles = {name: {_role(use) for use in found} for name, found in uses.items()}

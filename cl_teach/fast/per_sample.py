@@ -5,26 +5,34 @@ Which way is right for a parameter is not guessed: the judge (agree.py) holds th
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.func import jvp, vjp, vmap
+from torch.func import vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .. import _checks
 from .._prepare import Data, prepared_batches
-from .._weights import Named, as_function, eval_mode, same_buffers, wide
+from .._progress import bar
+from .._weights import Named, as_function, differentiable, eval_mode, normal, same_buffers, wide
 from ..models import head
+from ..tasks import Split, Task
 from .agree import agree, judge, two_of
 from .columns import Columns, Labelled
-from .layers import Moment, Use, closed_uses, recorded
+from .layers import Call, Moment, Use, closed_uses, recorded
+from .recurrent import Unrolled, recurrent_layers, unrolled
 from .sums import STORED, closed_sums, stored_per_sample
 
 ColumnsOf = Callable[[Tensor, Tensor, Tensor], Columns]  # logits (N, C), labels (N,), one uniform number a sample (N,)
 Bound = Callable[[Tensor], Columns]  # the same with labels and uniform numbers filled in
 Plain = Callable[..., Named]  # fisher.plain_squares: model, x, labels (N, K), weights (N, K), classes -> mean over samples
 Visit = Callable[["PerSample", Tensor, Bound], None]
+_PATIENCE = 10.0  # seconds that parameters may take sample by sample before that is said
 _INFLUENCE = "the Fisher information needs samples that do not influence each other, and a forward pass without chance"
 
 
@@ -68,24 +76,52 @@ def visit_chunks(
 
     ``ways`` are those that per-sample gradients may take where they agree with ``plain``.
     """
+    model = _checks.module(model)
     _checks.trainable(model)
     _checks.whole_number("chunk", chunk, at_least=1)
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(_checks.seed(seed))
+    differentiable(model)
+    _checks.finite(model)
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ValueError(f"model has a batch norm without running statistics ({name}): {_INFLUENCE}")
-    count, work = 0, None
-    with eval_mode(model), same_buffers(model), torch.enable_grad():
+    total, count, work = _samples(data, n), 0, None
+    with eval_mode(model), same_buffers(model), bar(total, "Fisher information", "sample", True) as shown:
         for ready in prepared_batches(model, data, n, classes):
             if work is None:
-                first = ready.take(two_of(torch.arange(len(ready), device=ready.x.device)))[0]
+                first = normal(ready.take(two_of(torch.arange(len(ready), device=ready.x.device)))[0])
                 work = PerSample(model, first, ready.classes, ways, plain)
-            for x, y in ready.batches(min(chunk, work.at_once(columns_of))):
+                work.total, work.tick = total, shown.update
+                size = min(chunk, work.at_once(columns_of))
+            for x, y in ready.batches(size):
                 # One number a sample, in order: which labels are drawn does not depend on the chunks.
                 uniform = torch.rand(len(y), generator=generator, dtype=torch.float64, device=generator.device).to(y.device)
-                visit(work, x, lambda z, y=y, uniform=uniform: columns_of(z.detach(), y, uniform))  # type: ignore[misc]
+                done = shown.n
+                visit(work, normal(x), lambda z, y=y, uniform=uniform: columns_of(_numbers(z.detach()), y, uniform))  # type: ignore[misc]
+                shown.update(done + len(y) - shown.n)
             count += len(ready)
     return count
+
+
+def _samples(data: Data, n: int | None) -> int | None:
+    """How many samples will be visited, if that is known."""
+    if isinstance(n, int):
+        return n
+    whole = data.train if isinstance(data, Task) else data if isinstance(data, Split) else getattr(data, "dataset", None)
+    return len(whole) if isinstance(whole, Sized) else None
+
+
+def _numbers(logits: Tensor) -> Tensor:
+    """``logits`` (N, C), or an error if they are no distribution; -inf is a way to switch a class off."""
+    wrong = logits.softmax(1).isnan().any(1)
+    if bool(wrong.any()):
+        row = logits[wrong][0]
+        got = "NaN" if bool(row.isnan().any()) else "infinity" if bool((row > 0).any()) else "-infinity for all classes"
+        raise ValueError(
+            f"model must give logits that are numbers, got {got} for {int(wrong.sum())} of {len(wrong)} samples; "
+            "are there values in x that it cannot take, or weights that have grown too large?"
+        )
+    return logits
 
 
 class PerSample:
@@ -99,32 +135,49 @@ class PerSample:
     def __init__(
         self, model: nn.Module, two: Tensor, classes: Sequence[int] | None, ways: Sequence[str], plain: Plain | None
     ) -> None:
-        self.model, self.classes = model, classes
+        self.model, self.classes, self.two, self.ways, self.plain = model, classes, two, ways, plain
         self.function = as_function(model)
         self.theta = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        self.uses = closed_uses(model, self.theta)
-        self.way: dict[str, str] = {}  # name -> "closed" or "vmap"; without either sample by sample
         self.stored = 0  # numbers a sample and column that the closed forms keep
-        self.example = self._independent(two)
-        if plain:
-            self.way = self._judged(two, self.example, plain, ways)
+        self.total: int | None = None  # how many samples will be visited, if that is known
+        self._said = False  # that something is slow
+        self.tick: Callable[[int], object] = lambda samples: None  # told of each sample that went alone
+        self.example = _numbers(self._independent(two))
+        self.recurrent = self._recurrent()
+        self.uses = closed_uses(model, self.theta, self.recurrent)
+
+    @cached_property
+    def way(self) -> dict[str, str]:
+        """Name -> "closed" or "vmap", the quickest way that is right; what has neither goes sample by sample."""
+        return self._judged(self.plain) if self.plain else {}
+
+    def unlikely(self) -> Columns:
+        """One column for each sample judged on: the gradient at the logits for the least likely label.
+
+        That of a likely one may be zero.
+        """
+        labels = self.example.argmin(1, keepdim=True)
+        return Labelled(self.example.softmax(1), labels, torch.ones_like(self.example[:, :1]))
 
     def at_once(self, columns_of: ColumnsOf) -> int:
         """How many samples fit into memory at once, with up to 16 of their columns."""
+        if "closed" in self.ways:
+            _ = self.way  # which finds out what is stored
         zero = torch.zeros(len(self.example), device=self.example.device)
         columns = columns_of(self.example, zero.long(), zero.double())
         return max(1, STORED // max(1, self.stored * min(16, columns.count)))
 
+    @contextmanager
+    def derivable(self) -> Iterator[None]:
+        """Inside, the model runs by operations that torch.func has derivatives of; torch's remarks on these are not heard."""
+        with sdpa_kernel(SDPBackend.MATH), unrolled(self.recurrent), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # by its own first use of forward mode
+            yield
+
     def logits(self, x: Tensor, theta: Mapping[str, Tensor] | None = None) -> Tensor:
         """(N, C), of the active classes."""
         return head(self.function(theta or {}, x), self.classes)
-
-    def along(self, x: Tensor, direction: Mapping[str, Tensor]) -> Tensor:
-        """The derivative of the logits along a direction of the weights, (N, C)."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch's first jvp warns of what torch itself uses
-            derivative: Tensor = jvp(lambda theta: self.logits(x, theta), (self.theta,), (dict(direction),))[1]
-        return derivative
 
     def sums(self, x: Tensor, columns_of: Bound, moment: Moment) -> Named:
         """For each parameter the sum over samples and columns of ``moment`` of its per-sample gradients."""
@@ -139,24 +192,56 @@ class PerSample:
                     sums[name] += moment(g.to(sums[name].dtype)).sum((0, 1))
         return sums
 
-    def gradients(self, names: Sequence[str], x: Tensor, columns: Columns) -> Iterator[Named]:
+    def gradients(self, names: Sequence[str], x: Tensor, columns: Columns, *, plainly: bool = False) -> Iterator[Named]:
         """Per-sample gradients themselves, name -> (n, K, *shape), for as many samples and columns as fit in about 32 MB."""
         if not names:
             return
-        quick = all(self.way.get(name) == "vmap" for name in names)
+        quick = not plainly and all(self.way.get(name) == "vmap" for name in names)
         size = max(sum(self.theta[name].numel() for name in names), self.example.shape[1])  # a gradient, or a column
         at_once = max(1, STORED // (size * max(1, columns.count))) if quick else 1
         few = max(1, STORED // (size * at_once))  # columns
+        began = time.perf_counter()
         for start in range(0, len(x), at_once):
             piece = slice(start, start + at_once)
             for column in torch.stack(list(columns.of(piece)), dim=2).split(few, dim=2):
                 yield self._vmapped(names, x[piece], column) if quick else self._looped(names, x[piece], column)
+            if not (quick or plainly):
+                self.tick(1)
+                self._say_slow(names, time.perf_counter() - began)
+
+    def _say_slow(self, names: Sequence[str], seconds: float) -> None:
+        """Once, after the first sample: which parameters go sample by sample, how long that takes, and what would help."""
+        if self._said:
+            return
+        self._said, samples = True, self.total or 1000
+        if seconds * samples > _PATIENCE:
+            them = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            warnings.warn(
+                f"{them} must go sample by sample, as no quicker way is right for them in this model: about "
+                f"{seconds * samples:.0f} s for {samples} samples. Fewer samples (n=), labels='sample' in place of 'exact', "
+                "other layers, or requires_grad_(False) on what need not learn, would help",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _closed(self, uses: dict[str, list[Use]], x: Tensor, columns_of: Bound, moment: Moment) -> tuple[Named, Columns]:
-        with recorded(use.layer for found in uses.values() for use in found) as calls:
-            output = self.function({}, x)
+        output, calls = self._called(uses, x)
         columns = columns_of(head(output, self.classes))
         return closed_sums(uses, calls, output, self.classes, columns, moment), columns
+
+    def _recurrent(self) -> list[Unrolled]:
+        """The recurrent layers, if the model gives the same logits with them unrolled."""
+        found = recurrent_layers(self.model)
+        try:
+            with torch.no_grad(), unrolled(found):
+                same = agree(self.logits(self.two), self.example, self.example.dtype)
+        except Exception:  # packed sequences, for instance
+            same = False
+        return found if same else []
+
+    def _called(self, uses: Mapping[str, list[Use]], x: Tensor) -> tuple[Tensor, list[Call]]:
+        with recorded(use.layer for found in uses.values() for use in found) as calls, unrolled(self.recurrent):
+            return self.function({}, x), calls
 
     def _independent(self, x: Tensor) -> Tensor:
         """The logits of ``x``, or an error if they depend on what else is in the batch."""
@@ -166,21 +251,17 @@ class PerSample:
             raise ValueError(f"model gives other logits for a sample alone than in a batch: {_INFLUENCE}")
         return logits
 
-    def _judged(self, x: Tensor, logits: Tensor, plain: Plain, ways: Sequence[str]) -> dict[str, str]:
-        """Which way is right for which parameter: name -> "closed" or "vmap"; neither means sample by sample.
-
-        The label is the least likely one, for the gradient of a likely one may be zero.
-        """
+    def _judged(self, plain: Plain) -> dict[str, str]:
+        """Which way is right for which parameter, on the two samples."""
+        x, columns, logits = self.two, self.unlikely(), self.example
         labels, one = logits.argmin(1, keepdim=True), torch.ones_like(logits[:, :1])
-        columns = Labelled(logits.softmax(1), labels, one / len(x))
         try:
-            truth = plain(self.model, x, labels, one, self.classes)
+            truth = {name: len(x) * t.to(wide(t.dtype)) for name, t in plain(self.model, x, labels, one, self.classes).items()}
         except Exception:  # what torch.func cannot do
-            truth = self._added(self.gradients(list(self.theta), x, columns))
+            truth = self._added(self.gradients(list(self.theta), x, columns, plainly=True))
 
         def closed(names: Sequence[str]) -> Named:
-            with recorded(use.layer for found in self.uses.values() for use in found) as calls:
-                output = self.function({}, x)
+            output, calls = self._called(self.uses, x)
             self.stored = stored_per_sample(calls, len(x))
             return closed_sums(self.uses, calls, output, self.classes, columns, torch.square)
 
@@ -188,7 +269,7 @@ class PerSample:
             return self._added([self._vmapped(names, x, columns.dense)])
 
         known = {"closed": closed, "vmap": vmapped}
-        return judge(truth, {way: known[way] for way in ways}, logits.dtype)
+        return judge(truth, {way: known[way] for way in self.ways}, logits.dtype)
 
     def _added(self, gradients: Iterable[Named]) -> Named:
         """Sums of squares over samples and columns."""
@@ -207,7 +288,8 @@ class PerSample:
             gradients: Named = vmap(lambda c: pull_back(c)[0])(column.T)
             return gradients
 
-        gradients: Named = vmap(pulled)(x, columns)
+        with self.derivable():
+            gradients: Named = vmap(pulled)(x, columns)
         return gradients
 
     def _looped(self, names: Sequence[str], x: Tensor, columns: Tensor) -> Named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -76,7 +77,9 @@ def closed_sums(
 
 def stored_per_sample(calls: Sequence[Call], n: int) -> int:
     """How many numbers a sample and column :func:`closed_sums` keeps of layers with many positions, on ``n`` samples."""
-    return sum(call.output.numel() // n for call in calls if call.by_sample(n) and not _one_position(call))
+    times = Counter(call.layer for call in calls)
+    many = [call for call in calls if call.by_sample(n) and (times[call.layer] > 1 or not _one_position(call))]
+    return sum(call.output.numel() // n for call in many)
 
 
 def _one_position(call: Call) -> bool:

@@ -11,13 +11,12 @@ Read in this order:
     lines     loss along a line, beside what the Fisher information had predicted
 """
 
-from .lines import Line, NoForwardMode, interpolate, plane_curvature
+from .lines import Line, interpolate, plane_curvature
 from .planes import Plane, Projection, Trace, grid_around, plane_through, random_plane, trace
 from .surfaces import Surface, loss_surface, two_weight_losses
 
 __all__ = [
     "Line",
-    "NoForwardMode",
     "Plane",
     "Projection",
     "Surface",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,17 +10,13 @@ from torch import Tensor, nn
 
 from .. import _checks
 from .._prepare import prepare
-from .._weights import Named, as_in, flat, holding, same_buffers
+from .._weights import Named, as_in, flat, holding, plain_autograd, same_buffers
 from ..curvature import restricted_fisher
 from ..fast.grid import table
 from ..fisher import diagonal_fisher
 from ..tasks import Split, Task, data_and_classes
 from .planes import Plane, Weights, check_plane, weights_of
 from .surfaces import DataSets, by_name
-
-
-class NoForwardMode(RuntimeError):
-    """The whole Fisher was asked of a model whose layers have no derivatives in forward mode; its diagonal may still be had."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +29,7 @@ class Line:
         loss, accuracy: name of the data -> measured, (n,) each.
         diagonal, full: name of the data -> predicted rise of the loss, t^2 / 2 (b - a)^T F (b - a), (n,) each, with F the
             diagonal or the whole of the Fisher information at ``a`` on the same samples. They know curvature and no slope:
-            predictions only where ``a`` is near a minimum of that data's loss. If the model has no derivatives in forward mode,
-            ``full`` is NaN, with a RuntimeWarning.
+            predictions only where ``a`` is near a minimum of that data's loss.
     """
 
     t: Tensor
@@ -47,6 +40,7 @@ class Line:
     full: Named
 
 
+@plain_autograd()
 def interpolate(model: nn.Module, a: Weights, b: Weights, data: DataSets, n: int = 21) -> Line:
     """Loss and accuracy along the straight line from ``a`` to ``b`` in ``n`` points, beside what the Fisher predicts.
 
@@ -54,6 +48,7 @@ def interpolate(model: nn.Module, a: Weights, b: Weights, data: DataSets, n: int
 
     Source: Goodfellow, Vinyals & Saxe 2015 (arXiv:1412.6544); for the quadratics Kirkpatrick et al. 2017 (arXiv:1612.00796).
     """
+    model = _checks.module(model)
     parameters = _checks.trainable(model)
     start, end = weights_of("a", a, parameters), weights_of("b", b, parameters)
     t = torch.linspace(0, 1, _checks.whole_number("n", n, at_least=2), dtype=torch.float64)
@@ -68,15 +63,11 @@ def interpolate(model: nn.Module, a: Weights, b: Weights, data: DataSets, n: int
             line.loss[name], line.accuracy[name] = loss[0], accuracy[0]
             samples, classes = data_and_classes(found, "test")
             for full, predicted in ((False, line.diagonal), (True, line.full)):
-                try:
-                    curvature = float(_curvature(model, start, [step], samples, classes, full))
-                except NoForwardMode as error:  # what was measured is worth having all the same
-                    warnings.warn(f"full is NaN: {error}", RuntimeWarning, stacklevel=2)
-                    curvature = math.nan
-                predicted[name] = t.square() / 2 * curvature
+                predicted[name] = t.square() / 2 * float(_curvature(model, start, [step], samples, classes, full))
     return line
 
 
+@plain_autograd()
 def plane_curvature(model: nn.Module, plane: Plane, data: Split | Task, *, full: bool = True) -> Tensor:
     """U^T F U (2, 2): the Fisher information as the plane sees it, the precision of Laplace's approximation a sample.
 
@@ -91,8 +82,8 @@ def plane_curvature(model: nn.Module, plane: Plane, data: Split | Task, *, full:
 
     Raises:
         TypeError, ValueError: a plane of another architecture, or data that do not fit the model.
-        NoForwardMode: a RuntimeError; ``full`` with a model that has no derivatives in forward mode, such as an LSTM.
     """
+    model = _checks.module(model)
     check_plane(plane, model)
     return _curvature(model, plane.origin, [plane.first, plane.second], data, None, full)
 
@@ -109,14 +100,7 @@ def _curvature(
     basis = [as_in(model, direction) for direction in directions]
     with holding(model, as_in(model, at)):
         if full:
-            try:
-                return restricted_fisher(model, data, basis, classes=classes).double().cpu()
-            except NotImplementedError as error:  # not for running out of memory, for instance
-                reason = str(error).splitlines()[0][:120]
-                raise NoForwardMode(
-                    f"the whole Fisher needs derivatives in forward mode, which this model does not have ({reason}); "
-                    "full=False takes the diagonal"
-                ) from error
+            return restricted_fisher(model, data, basis, classes=classes).double().cpu()
         diagonal = flat(diagonal_fisher(model, data, classes=classes))
     u = torch.stack([flat(direction) for direction in basis])  # (k, P)
     return ((u * diagonal) @ u.T).cpu()

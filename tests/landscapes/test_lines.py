@@ -8,7 +8,7 @@ from small_networks import BAD_DATA, KINDS, assert_given_back, assert_refused, f
 from torch import Tensor, nn
 
 import cl_teach as cl
-from cl_teach.landscapes import NoForwardMode, Plane, interpolate, lines, plane_curvature, plane_through
+from cl_teach.landscapes import Plane, interpolate, lines, plane_curvature, plane_through
 
 SOLUTIONS = [weights(tiny(seed)) for seed in range(3)]
 THROUGH = plane_through(*SOLUTIONS)
@@ -67,8 +67,20 @@ def test_near_a_minimum_the_full_fisher_predicts_the_rise():
         assert float(line.full["data"][-1]) == pytest.approx(float(rise[-1]), rel=0.02)
 
 
+class Bags(nn.Module):
+    """What has derivatives neither in forward mode nor twice: numbers are looked up by where they lie."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.bag, self.out = nn.EmbeddingBag(7, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.bag((x * 3).abs().long() % 7).tanh())
+
+
 class Recurrent(nn.Module):
-    """An LSTM has no derivatives in forward mode."""
+    """In float32 torch's own LSTM has no derivatives in forward mode."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -79,17 +91,29 @@ class Recurrent(nn.Module):
         return self.out(self.lstm(x[:, None])[0][:, -1])
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_without_forward_mode_the_diagonal_and_what_was_measured_remain():
-    a, b, data = Recurrent(0), Recurrent(1), task()
-    frozen = cl.Split(data.test.x, data.test.y)
-    plane = plane_through(a, b)
-    with pytest.raises(NoForwardMode, match="full=False takes the diagonal"):
-        plane_curvature(a, plane, frozen)
-    with pytest.warns(RuntimeWarning, match="full is NaN: the whole Fisher needs derivatives in forward mode"):
-        line = interpolate(a, a, b, frozen, n=3)
-    assert line.full["data"].isnan().all() and (line.diagonal["data"][1:] > 0).all()
-    assert line.loss["data"][-1].item() == pytest.approx(cl.evaluate(b, frozen).loss, rel=1e-5)
+@pytest.mark.parametrize("kind", [Bags, Recurrent])
+def test_the_whole_fisher_predicts_for_networks_without_forward_mode_too(kind):
+    a, b, data = kind(0), kind(1), task()
+    step = flat(weights(b)) - flat(weights(a))
+    wanted = float(step @ cl.full_fisher(a, data).double() @ step)
+    line = interpolate(a, a, b, data, n=2)
+    assert float(line.full["A"][-1]) == pytest.approx(wanted / 2, rel=1e-4)
+    plane = plane_through(a, b, kind(2))
+    found = plane_curvature(a, plane, data)
+    assert float(found[0, 0]) == pytest.approx(wanted / float(step.square().sum()), rel=1e-4)
+
+
+@pytest.mark.parametrize("outside", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_lines_and_curvature_are_the_same_inside_inference_mode_and_autocast(outside):
+    model = tiny().float()
+    a, b = (weights(tiny(seed).float()) for seed in range(2))
+    wanted, curvature = interpolate(model, a, b, task(), n=3), plane_curvature(model, THROUGH, task())
+    with outside():
+        a, b = ({name: t.clone() for name, t in each.items()} for each in (a, b))
+        line, found = interpolate(model, a, b, task(), n=3), plane_curvature(model, THROUGH, task())
+    for what in ("loss", "accuracy", "diagonal", "full"):
+        torch.testing.assert_close(getattr(line, what), getattr(wanted, what), rtol=1e-6, atol=0)
+    torch.testing.assert_close(found, curvature, rtol=1e-6, atol=1e-12)
 
 
 USERS: dict[str, Callable[[nn.Module, Plane, cl.Task], object]] = {
