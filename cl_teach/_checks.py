@@ -26,11 +26,11 @@ def shown(value: object) -> str:
     """``value`` for an error, in a few words on one line: plain things as they are, others by their type."""
     if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
         return f"{type(value).__name__} of shape {tuple(value.shape)}"
-    known = (type(None), str, bytes, bool, int, float, complex, np.generic, Tensor, np.ndarray)
+    known = (type(None), str, bytes, bool, int, float, complex, np.generic)
     inside = [*value.values()] if isinstance(value, dict) else [*value] if isinstance(value, (list, tuple, set)) else []
     if strange := [item for item in inside if not isinstance(item, known)]:
         return f"a {type(value).__name__} that holds {type(strange[0]).__name__}"
-    if isinstance(value, (*known, dict, list, tuple, set)):
+    if isinstance(value, (*known, Tensor, np.ndarray, dict, list, tuple, set)):
         return " ".join(f"{_short.repr(value)} of type {type(value).__name__}".split())
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
