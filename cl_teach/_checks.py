@@ -42,12 +42,12 @@ def kind(name: str, value: object, wanted: type[T] | tuple[type[T], ...], words:
     return value
 
 
-def named(name: str, values: object, wanted: type[T] | tuple[type[T], ...], words: str) -> dict[str, T]:
-    """``values`` if it is a dict with at least one entry, from texts to things of the ``wanted`` class."""
+def named(name: str, values: object, wanted: type[T] | tuple[type[T], ...], words: str, or_empty: bool = False) -> dict[str, T]:
+    """``values`` if it is a dict from texts to things of the ``wanted`` class; it must not be empty, or may."""
     if not isinstance(values, Mapping):
-        raise TypeError(f"{name} must be a dict: its name -> {words}, got {shown(values)}")
-    if not values:
-        raise ValueError(f"{name} must hold at least one entry, its name -> {words}, got none")
+        raise TypeError(f"{name} must be a dict, name -> {words}, got {shown(values)}")
+    if not values and not or_empty:
+        raise ValueError(f"{name} must hold at least one entry, name -> {words}, got none")
     for key, value in values.items():
         if not isinstance(key, str):
             raise TypeError(f"{name} must have texts as names, got {shown(key)}")
@@ -76,16 +76,35 @@ def about(name: str) -> Iterator[None]:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(words[:390]) from error
 
 
-def tensor(name: str, value: object, *shape: int | None, finite: bool = True) -> Tensor:
-    """``value`` if it is a tensor of numbers of this shape, None standing for any length from 1 on; without NaN or infinity."""
-    words = f"({', '.join('N' if n is None else str(n) for n in shape)}{',' if len(shape) == 1 else ''})"
-    found = kind(name, value, Tensor, f"a torch.Tensor of shape {words}")
-    fits = found.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, found.shape, strict=True))
+def tensor(name: str, value: object, *shape: int | str, finite: bool = True) -> Tensor:
+    """``value`` if it is a tensor of numbers of this shape, letters standing for lengths from 1 on; without NaN or infinity."""
+    words = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    found = kind(name, value, Tensor, f"a torch.Tensor of shape {words}, as torch.as_tensor makes it")
+    fits = found.ndim == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, found.shape, strict=True))
     if not fits or not found.numel():
         raise ValueError(f"{name} must have shape {words}, got {tuple(found.shape)}")
     if found.is_complex() or (finite and not bool(torch.isfinite(found).all())):
         bad = found.dtype if found.is_complex() else f"NaN or infinity in {int((~torch.isfinite(found)).sum())} of its values"
         raise ValueError(f"{name} must hold finite real numbers, got {bad}")
+    return found
+
+
+def densities(name: str, value: object, *shape: int | str) -> Tensor:
+    """``value`` if it is a tensor of logarithms of densities: -infinity where there is none, but not everywhere."""
+    found = tensor(name, value, *shape, finite=False)
+    if not bool(torch.isfinite(found.max())):
+        raise ValueError(
+            f"{name} must hold logarithms of densities, finite somewhere, got a highest value of {float(found.max())}"
+        )
+    return found
+
+
+def axis(name: str, value: object) -> Tensor:
+    """``value`` if it can be one axis of a grid: a tensor of two finite numbers or more, increasing."""
+    found = tensor(name, value, "N")
+    if len(found) < 2 or bool((found.diff() <= 0).any()):
+        some = [round(number, 3) for number in found.tolist()[:5]]
+        raise ValueError(f"{name} must hold two numbers or more, increasing, such as torch.linspace(-1, 2, 31), got {some}")
     return found
 
 
@@ -133,9 +152,17 @@ def real_number(name: str, value: object, at_least: float, below: float = math.i
     return number
 
 
-def share(name: str, value: object) -> float:
-    """A share such as an accuracy: from 0 to 1, or NaN for what was not measured."""
-    if isinstance(value, (float, np.floating)) and math.isnan(value):
+def positive(name: str, value: object, at_most: float = math.inf) -> float:
+    """``value`` as a finite float above 0."""
+    number = real_number(name, value, at_least=0.0, at_most=at_most)
+    if not number:
+        raise ValueError(f"{name} must be a finite number above 0, got {number!r}")
+    return number
+
+
+def share(name: str, value: object, or_nan: bool = False) -> float:
+    """A share such as an accuracy: from 0 to 1; or NaN for what was not measured, if that may be."""
+    if or_nan and isinstance(value, (float, np.floating, Tensor)) and not np.ndim(value) and math.isnan(value):
         return math.nan
     try:
         return real_number(name, value, at_least=0.0, at_most=1.0)

@@ -195,7 +195,8 @@ def sweep(
     together, keep_weights = _checks.whole_number("together", together, at_least=1), _checks.truth("keep_weights", keep_weights)
     for name, data in (("task_a", task_a), ("task_b", task_b)):
         _checks.kind(name, data, (Task, Split), DATA)
-    watched = _watched(watch)
+    watched = {} if watch is None else watch
+    _checks.named("watch", watched, (Task, Split), DATA, or_empty=True)
     jobs = {}
     for seed in numbers:
         network = _network(model, seed)
@@ -474,13 +475,6 @@ def _methods(methods: object) -> dict[str, Any]:
     if not found:
         raise ValueError(f"methods must hold at least one of {', '.join(METHODS)}, got none")
     return found
-
-
-def _watched(watch: Mapping[str, Data] | None) -> Mapping[str, Data]:
-    if watch is None or (isinstance(watch, Mapping) and not watch):
-        return {}
-    _checks.named("watch", watch, (Task, Split), DATA)
-    return watch
 
 
 def _network(model: object, seed: int) -> nn.Module:
