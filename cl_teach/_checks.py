@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import operator
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,13 +18,111 @@ from ._weights import inner
 T = TypeVar("T")
 
 
-def whole_number(name: str, value: object, at_least: int) -> int:
-    """``value`` as an int, or a clear error. Booleans and floats are refused: they are mistakes more often than numbers."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number (int), got {value!r} of type {type(value).__name__}")
-    if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {value}")
+_short = reprlib.Repr()
+_short.maxstring = _short.maxlong = _short.maxother = 60
+
+
+def shown(value: object) -> str:
+    """``value`` for an error, in a few words on one line: plain things as they are, others by their type."""
+    if isinstance(value, (Tensor, np.ndarray)) and value.ndim:
+        return f"{type(value).__name__} of shape {tuple(value.shape)}"
+    known = (type(None), str, bytes, bool, int, float, complex, np.generic)
+    inside = [*value.values()] if isinstance(value, dict) else [*value] if isinstance(value, (list, tuple, set)) else []
+    if strange := [item for item in inside if not isinstance(item, known)]:
+        return f"a {type(value).__name__} that holds {type(strange[0]).__name__}"
+    if isinstance(value, (*known, Tensor, np.ndarray, dict, list, tuple, set)):
+        return " ".join(f"{_short.repr(value)} of type {type(value).__name__}".split())
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def kind(name: str, value: object, wanted: type[T] | tuple[type[T], ...], words: str) -> T:
+    """``value`` if it is of the ``wanted`` class, which the ``words`` describe."""
+    if not isinstance(value, wanted):
+        raise TypeError(f"{name} must be {words}, got {shown(value)}")
     return value
+
+
+def named(name: str, values: object, wanted: type[T] | tuple[type[T], ...], words: str, or_empty: bool = False) -> dict[str, T]:
+    """``values`` if it is a dict from texts to things of the ``wanted`` class; it must not be empty, or may."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a dict, name -> {words}, got {shown(values)}")
+    if not values and not or_empty:
+        raise ValueError(f"{name} must hold at least one entry, name -> {words}, got none")
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise TypeError(f"{name} must have texts as names, got {shown(key)}")
+        kind(f"{name}[{key!r}]", value, wanted, words)
+    return dict(values)
+
+
+def things(name: str, values: object, wanted: type[T], words: str) -> list[T]:
+    """``values`` if it is a list or tuple of things of the ``wanted`` class, with at least one."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
+        raise TypeError(f"{name} must be a list of {words}, got {shown(values)}; [{words}, {words}] is one")
+    if not values:
+        raise ValueError(f"{name} must hold at least one {words}, got none")
+    for i, value in enumerate(values):
+        kind(f"{name}[{i}]", value, wanted, f"a {words}")
+    return list(values)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """What a TypeError or ValueError inside says begins with ``name``, and is one line."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        words = " ".join(f"{name}: {error}".split())
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(words[:390]) from error
+
+
+def tensor(name: str, value: object, *shape: int | str, finite: bool = True) -> Tensor:
+    """``value`` if it is a tensor of numbers of this shape, letters standing for lengths from 1 on; without NaN or infinity."""
+    words = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    found = kind(name, value, Tensor, f"a torch.Tensor of shape {words}, as torch.as_tensor makes it")
+    fits = found.ndim == len(shape) and all(isinstance(n, str) or n == m for n, m in zip(shape, found.shape, strict=True))
+    if not fits or not found.numel():
+        raise ValueError(f"{name} must have shape {words}, got {tuple(found.shape)}")
+    if found.is_complex() or (finite and not bool(torch.isfinite(found).all())):
+        bad = found.dtype if found.is_complex() else f"NaN or infinity in {int((~torch.isfinite(found)).sum())} of its values"
+        raise ValueError(f"{name} must hold finite real numbers, got {bad}")
+    return found
+
+
+def densities(name: str, value: object, *shape: int | str) -> Tensor:
+    """``value`` if it is a tensor of logarithms of densities: -infinity where there is none, but not everywhere."""
+    found = tensor(name, value, *shape, finite=False)
+    if not bool(torch.isfinite(found.max())):
+        raise ValueError(
+            f"{name} must hold logarithms of densities, finite somewhere, got a highest value of {float(found.max())}"
+        )
+    return found
+
+
+def axis(name: str, value: object) -> Tensor:
+    """``value`` if it can be one axis of a grid: a tensor of two finite numbers or more, increasing."""
+    found = tensor(name, value, "N")
+    if len(found) < 2 or bool((found.diff() <= 0).any()):
+        some = [round(number, 3) for number in found.tolist()[:5]]
+        raise ValueError(f"{name} must hold two numbers or more, increasing, such as torch.linspace(-1, 2, 31), got {some}")
+    return found
+
+
+def whole_number(name: str, value: object, at_least: int) -> int:
+    """``value`` as an int, or a clear error; numpy's whole numbers and tensors of one count too.
+
+    Booleans and floats are refused: they are mistakes more often than numbers.
+    """
+    truth = isinstance(value, (bool, np.bool_)) or (isinstance(value, Tensor) and value.dtype == torch.bool)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        truth = True
+    if truth:
+        raise TypeError(f"{name} must be a whole number (int), got {shown(value)}")
+    if number < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    return number
 
 
 def sample_count(name: str, n: object, available: int) -> int:
@@ -33,20 +135,58 @@ def sample_count(name: str, n: object, available: int) -> int:
 
 def real_number(name: str, value: object, at_least: float, below: float = math.inf, *, at_most: float = math.inf) -> float:
     """``value`` as a finite float in [at_least, below) or up to at_most. Tensors of one element count as numbers."""
+    truth = isinstance(value, Tensor) and value.dtype == torch.bool
+    if truth or isinstance(value, (bool, np.bool_, str, bytes, bytearray)) or (isinstance(value, np.ndarray) and value.ndim):
+        raise TypeError(f"{name} must be a number, got {shown(value)}")
     try:
         number = float(value)  # type: ignore[arg-type]
     except OverflowError:  # a whole number beyond all floats
         number = math.inf
     except (TypeError, ValueError, RuntimeError):
-        number = math.nan
-        if not isinstance(value, float):
-            raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}") from None
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
+        raise TypeError(f"{name} must be a number, got {shown(value)}") from None
     if not (math.isfinite(number) and at_least <= number < below and number <= at_most):
         limit = f" and below {below:g}" if below < math.inf else f" and at most {at_most:g}" if at_most < math.inf else ""
-        raise ValueError(f"{name} must be a finite number, at least {at_least:g}{limit}, got {value!r}")
+        low = f", at least {at_least:g}" if at_least > -math.inf else ""
+        plain = _short.repr(value) if isinstance(value, int) else f"{number!r}"
+        raise ValueError(f"{name} must be a finite number{low}{limit}, got {plain}")
     return number
+
+
+def positive(name: str, value: object, at_most: float = math.inf) -> float:
+    """``value`` as a finite float above 0."""
+    number = real_number(name, value, at_least=0.0, at_most=at_most)
+    if not number:
+        raise ValueError(f"{name} must be a finite number above 0, got {number!r}")
+    return number
+
+
+def share(name: str, value: object, or_nan: bool = False) -> float:
+    """A share such as an accuracy: from 0 to 1; or NaN for what was not measured, if that may be."""
+    if or_nan and isinstance(value, (float, np.floating, Tensor)) and not np.ndim(value) and math.isnan(value):
+        return math.nan
+    try:
+        return real_number(name, value, at_least=0.0, at_most=1.0)
+    except ValueError as error:
+        raise ValueError(f"{error}; shares are wanted, 0.95 for 95 %") from None
+
+
+def truth(name: str, value: object) -> bool:
+    """True or False; other things are mistakes, such as "no", which Python takes for true."""
+    return bool(kind(name, value, (bool, np.bool_), "True or False"))
+
+
+def classes(name: str, values: object) -> tuple[int, ...]:
+    """Class labels, ascending, each once, from anything that holds whole numbers; two of them at least."""
+    words = f"{name} must hold class labels, whole numbers such as (0, 1, 2)"
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(f"{words}, got {shown(values)}")
+    try:
+        found = tuple(sorted({whole_number(name, value, at_least=0) for value in values}))
+    except TypeError as error:
+        raise TypeError(f"{words}, got {shown(values)} ({error})") from None
+    if len(found) < 2:
+        raise ValueError(f"{name} must hold at least two, for there to be a choice, got {found}")
+    return found
 
 
 def strength(value: object) -> float:
@@ -64,12 +204,13 @@ def seed(value: object) -> int:
 
 def several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> tuple[T, ...]:
     """Several numbers, each of which ``check`` accepts, no two alike."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise TypeError(f"{name} must be several numbers such as [1, 10], got {values!r}")
+    scalar = isinstance(values, (Tensor, np.ndarray)) and not values.ndim
+    if scalar or isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be several numbers such as [1, 10], got {shown(values)}")
     try:
         found = tuple(check(value) for value in values)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"in {name}: {error}") from None
+        raise type(error)(f"{name} must all be allowed: {error}") from None
     if not found:
         raise ValueError(f"{name} must hold at least one number, got none")
     if twice := [value for value in found if found.count(value) > 1]:
@@ -93,7 +234,7 @@ def classes(values: object) -> tuple[int, ...] | None:
 def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``, or an error that lists them."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {_short.repr(value)}")
     return value
 
 
@@ -103,12 +244,20 @@ def images_and_labels(x: object, y: object) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}; torch.as_tensor({name}) makes one")
     assert isinstance(x, Tensor) and isinstance(y, Tensor)
-    if y.ndim != 1:
-        raise ValueError(f"y must have shape (N,), one class label a sample, got shape {tuple(y.shape)}")
-    if y.dtype == torch.bool or y.is_floating_point() or y.is_complex():
+    if y.is_floating_point() or y.is_complex():
+        raise TypeError(
+            f"y must hold class labels, whole numbers (torch.int64), got {y.dtype} of shape {tuple(y.shape)}; this package is "
+            "for classification only: numbers to predict (regression), soft and multi-hot labels have another likelihood"
+        )
+    if y.dtype == torch.bool:
         raise TypeError(f"y must hold whole class labels (torch.int64), got {y.dtype}; y.long() makes them")
+    if y.ndim != 1:
+        hint = "; y.squeeze(1) takes the column" if y.ndim == 2 and y.shape[1] == 1 else ""
+        raise ValueError(f"y must have shape (N,), one class label a sample, got shape {tuple(y.shape)}{hint}")
     if x.ndim < 2:
         raise ValueError(f"x must have shape (N, ...) with a row of features a sample, got shape {tuple(x.shape)}")
+    if x.is_complex():
+        raise TypeError(f"x must hold real numbers, got {x.dtype}; torch.view_as_real(x) makes two of each")
     if len(x) != len(y):
         raise ValueError(f"x and y must have the same length, got {len(x)} samples in x and {len(y)} labels in y")
     if x.numel() == 0:
@@ -120,10 +269,42 @@ def images_and_labels(x: object, y: object) -> None:
         raise ValueError(f"x must be finite, got NaN or infinity in {int((~torch.isfinite(x)).sum())} of its values")
 
 
+def length_of_dataset(dataset: Any) -> int:
+    """How many samples a torchvision-style data set has, at least one."""
+    if isinstance(dataset, torch.utils.data.DataLoader):
+        raise TypeError("dataset must be a data set and no DataLoader, got DataLoader; loader.dataset is the one inside")
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, (str, bytes, Mapping)):
+        raise TypeError(f"dataset must have len(dataset) and dataset[i] -> (image, label), got {shown(dataset)}")
+    if isinstance(dataset, type):
+        raise TypeError(f"dataset must be a data set and no class, got {shown(dataset)}; {dataset.__name__}(...) makes one")
+    if len(dataset) == 0:
+        raise ValueError("dataset must hold at least one sample, got an empty one")
+    return len(dataset)
+
+
+def sample(pair: Any, i: int) -> tuple[Any, Any]:
+    """Sample ``i`` of a data set, if it is a pair."""
+    if isinstance(pair, (Tensor, np.ndarray, str)) or not isinstance(pair, Sequence) or len(pair) != 2:
+        size = f"{type(pair).__name__} of {len(pair)}" if isinstance(pair, (list, tuple)) else shown(pair)
+        raise TypeError(f"dataset must give pairs (image, label), got dataset[{i}] that is {size}")
+    return pair[0], pair[1]
+
+
+def labels(values: list[Any]) -> Tensor:
+    """Class labels of a data set as one tensor."""
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):
+        strange = next((v for v in values if not isinstance(v, (int, float, Tensor, np.generic))), values[0])
+        raise TypeError(f"dataset must give class labels that are whole numbers, such as 3, got {shown(strange)}") from None
+
+
 def module(model: object) -> nn.Module:
     """``model`` if it is a torch module; of a wrapped one the network inside."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    if empty := [name for name, p in model.named_parameters() if p.is_meta]:
+        raise ValueError(f"model must hold its weights, got {empty[0]} on the meta device; make it on the CPU or a GPU")
     return inner(model)
 
 

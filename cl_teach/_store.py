@@ -47,6 +47,8 @@ class Store:
     def __init__(self, file: str | os.PathLike[str], configuration: Mapping[str, Any], types: Sequence[Any]) -> None:
         if not isinstance(file, (str, os.PathLike)):
             raise TypeError(f"file must be a path, got {file!r} of type {type(file).__name__}")
+        if not os.fspath(file) or "\0" in str(file):
+            raise ValueError(f"file must be a path such as 'sweep.sqlite', got {file!r}")
         self.path, self.types = os.path.realpath(file), [*types]
         self._owner = f"-owner-{secrets.token_hex(8)}"  # also the end of the name of the file beside it
         self._lock: sqlite3.Connection | None = None

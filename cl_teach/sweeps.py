@@ -21,21 +21,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from . import _checks
+from ._prepare import prepare
 from ._progress import bar
 from ._store import Store
 from ._weights import Named, copied, flat
 from .fast.together import stackable, train_together
-from .history import Evaluation, History
+from .history import Evaluation, History, evaluation
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty, proximal_factor
 from .rivals import MAS, SI
 from .tasks import Split, Task, data_and_classes
-from .training import choice, evaluate, train
+from .training import STEPS, choice, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
 OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "every")  # of train, the same for A and B
 
+DATA = "a Task or Split: Task.from_datasets makes one of data sets (of a DataLoader: loader.dataset), Split(x, y) of tensors"
 POLL = 0.5  # seconds between two looks at what other processes have done
 Data = Task | Split
 Key = tuple[str, float, int]  # method, strength, seed; to learn A is ("", 0.0, seed)
@@ -100,17 +103,24 @@ class Sweep:
     interrupted: bool = False
 
     def __getitem__(self, key: Key) -> Result:
-        if key not in self.results:
+        try:
+            return self.results[key]
+        except (KeyError, TypeError):
             known = f"methods {self.methods}, strengths {self.strengths}, seeds {self.seeds}"
-            raise KeyError(f"no result for {key!r}; this sweep has {len(self.results)} results of {known}")
-        return self.results[key]
+            message = f"no result for {key!r}; this sweep has {len(self.results)} results of {known}"
+            raise KeyError(message) from None
 
     def accuracies(self, seed: int | None = None) -> dict[str, dict[float, tuple[float, float]]]:
         """method -> {strength: (accuracy on A, accuracy on B)}, as ``cl.figures.frontier`` and ``strength_frame`` take it.
 
         Args:
             seed: of one seed; None takes the mean over the seeds that are done.
+
+        Raises:
+            ValueError: a seed that is not of this sweep.
         """
+        if seed is not None and seed not in self.seeds:
+            raise ValueError(f"seed must be one of {self.seeds}, or None for the mean of all, got {seed!r}")
         table: dict[str, dict[float, tuple[float, float]]] = {method: {} for method in self.methods}
         for method in self.methods:
             for strength in self.strengths[method]:
@@ -221,17 +231,22 @@ def sweep(
     settings = _options(options)
     makers, numbers = _methods(methods), _checks.several("seeds", seeds, _checks.seed)
     result = Sweep(tuple(makers), _strengths(strengths, list(makers)), numbers)
-    _checks.whole_number("together", together, at_least=1)
-    _checks.whole_number("epochs", settings["epochs"], at_least=0)
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor must be a concurrent.futures.Executor, got {type(executor).__name__}")
+    if strange := [name for name in ("none", "joint") if any(result.strengths.get(name, ()))]:
+        drawn = "no penalty" if strange[0] == "none" else "joint training"
+        raise ValueError(f"methods must not have the name {strange[0]!r}, which figures draw as {drawn}, got {list(makers)}")
+    together, keep_weights = _checks.whole_number("together", together, at_least=1), _checks.truth("keep_weights", keep_weights)
+    for name, data in (("task_a", task_a), ("task_b", task_b)):
+        _checks.kind(name, data, (Task, Split), DATA)
+    watched = {} if watch is None else watch
+    _checks.named("watch", watched, (Task, Split), DATA, or_empty=True)
     jobs = {}
     for seed in numbers:
-        network = _checks.module(model if isinstance(model, nn.Module) else model(seed))
+        network = _network(model, seed)
         fresh = {name: _penalty(name, make) for name, make in makers.items()}
         sizes = {name: together if _side_by_side(network, penalty, settings) else 1 for name, penalty in fresh.items()}
-        jobs[seed] = _Job(network, fresh, task_a, task_b, seed, settings, watch or {}, bool(keep_weights), sizes, os.getpid())
+        jobs[seed] = _Job(network, fresh, task_a, task_b, seed, settings, watched, keep_weights, sizes, os.getpid())
         _check(jobs[seed])
+    _check_executor(executor)
 
     runs = [(method, strength, seed) for seed in numbers for method in makers for strength in result.strengths[method]]
     samples = data_and_classes(task_b, "train")[0]
@@ -409,7 +424,7 @@ def _one_core(caller: int) -> None:
 def _evaluations(model: nn.Module, job: _Job) -> tuple[Evaluation, Evaluation]:
     a, b = job.task_a, job.task_b
     classes = choice(a, b) if isinstance(a, Task) and isinstance(b, Task) else None
-    return evaluate(model, a, classes), evaluate(model, b)
+    return evaluation(model, prepare(model, a, "test", classes)), evaluation(model, prepare(model, b, "test"))
 
 
 def _state(model: nn.Module) -> tuple[Named, Named]:
@@ -437,10 +452,30 @@ def _side_by_side(model: nn.Module, penalty: Penalty, settings: dict[str, Any]) 
 
 def _check(job: _Job) -> None:
     """No step is taken, but every check of training and testing is made."""
+    model = copy.deepcopy(job.model)
     for data in (job.task_a, job.task_b):
-        _train(copy.deepcopy(job.model), data, watch={"": data, **job.watch}, **{**job.settings, "epochs": 0})
+        _train(model, data, **{**job.settings, "epochs": 0})
+        prepare(model, data, "test")
+    for name, data in job.watch.items():
+        with _checks.about(f"watch[{name!r}]"):
+            prepare(model, data, "test")
     for penalty in job.penalties.values():
         data_and_classes(job.task_a, "train")[0].first(penalty.n)
+
+
+def _check_executor(executor: object) -> None:
+    """Whether it takes work and gives what can be waited for, by asking it for next to nothing."""
+    words = "a concurrent.futures.Executor such as ProcessPoolExecutor(4), or of a Dask client client.get_executor()"
+    if executor is None:
+        return
+    submit = getattr(executor, "submit", None)
+    if isinstance(executor, type) or hasattr(executor, "get_executor") or not callable(submit):
+        raise TypeError(f"executor must be {words}, got {_checks.shown(executor)}")
+    try:
+        future = submit(int)
+    except RuntimeError as error:
+        raise ValueError(f"executor must still take work, got one that does not ({error}); make a new one") from error
+    _checks.kind("executor", future, Future, f"{words}, whose submit gives a concurrent.futures.Future")
 
 
 def _configuration(result: Sweep, jobs: dict[int, _Job]) -> dict[str, Any]:
@@ -472,22 +507,41 @@ def _methods(methods: object) -> dict[str, Any]:
     if isinstance(methods, Mapping):
         found = dict(methods)
     elif isinstance(methods, Sequence) and not isinstance(methods, str):
-        found = {_checks.one_of("a method", name, list(METHODS)): METHODS[name] for name in methods}
+        found = {_checks.one_of("methods", name, list(METHODS)): METHODS[name] for name in methods}
         if len(found) < len(methods):
             raise ValueError(f"methods must differ from one another, got {list(methods)}")
     else:
-        raise TypeError(f"methods must be names such as ['L2', 'EWC'], or name -> penalty, got {methods!r}")
+        raise TypeError(f"methods must be names such as ['L2', 'EWC'], or name -> penalty, got {_checks.shown(methods)}")
+    if strange := [name for name in found if not name or not isinstance(name, str)]:
+        raise TypeError(f"methods must have texts as names, such as 'EWC', got {strange[0]!r}")
     if not found:
         raise ValueError(f"methods must hold at least one of {', '.join(METHODS)}, got none")
     return found
 
 
+def _network(model: object, seed: int) -> nn.Module:
+    words = "a network, or a function seed -> network such as lambda seed: cl.mlp(seed=seed)"
+    made = model
+    if not isinstance(model, nn.Module):
+        if not callable(model):
+            raise TypeError(f"model must be {words}, got {_checks.shown(model)}")
+        with _checks.about(f"model must be {words}, but model({seed}) says"):
+            made = copy.deepcopy(model(seed))  # the next call may give the same one again, with other weights
+        _checks.kind("model", made, nn.Module, f"{words}; from model({seed})")
+    network = _checks.module(made)
+    if lazy := [name for name, p in network.named_parameters() if is_lazy(p)]:
+        raise ValueError(f"model must know the shapes of its weights, got a lazy {lazy[0]}; model(x), once, makes them")
+    return network
+
+
 def _penalty(name: str, make: Any) -> Penalty:
-    penalty = copy.deepcopy(make) if isinstance(make, Penalty) else make() if callable(make) else make
-    if not name or not isinstance(name, str):
-        raise TypeError(f"methods must have names, got {name!r}")
+    words = f"methods[{name!r}] must be or make a cl_teach penalty such as EWC()"
+    with _checks.about(f"{words}, but calling it says"):
+        penalty = copy.deepcopy(make) if isinstance(make, Penalty) else make() if callable(make) else make
     if not isinstance(penalty, Penalty):
-        raise TypeError(f"methods[{name!r}] must be or make a cl_teach penalty such as EWC(), got {make!r}")
+        raise TypeError(f"{words}, got {_checks.shown(penalty)}")
+    if type(penalty).importance is Penalty.importance:
+        raise TypeError(f"{words}, with an importance of its own, got {type(penalty).__name__}")
     if penalty.n_tasks:
         raise ValueError(f"methods[{name!r}] must be a fresh penalty, got one that has consolidated {penalty.n_tasks} tasks")
     return penalty
@@ -497,7 +551,13 @@ def _options(options: dict[str, Any]) -> dict[str, Any]:
     if strange := sorted(set(options) - set(OPTIONS)):
         raise TypeError(f"sweep does not take {', '.join(strange)}; of train it passes on {', '.join(OPTIONS)}")
     defaults = inspect.signature(train).parameters
-    return {name: options.get(name, defaults[name].default) for name in OPTIONS}
+    settings = {name: options.get(name, defaults[name].default) for name in OPTIONS}
+    _checks.one_of("step", settings["step"], STEPS)
+    for name, least in (("epochs", 0), ("batch_size", 1), ("every", 1)):
+        settings[name] = _checks.whole_number(name, settings[name], at_least=least)
+    settings["lr"] = _checks.real_number("lr", settings["lr"], at_least=0.0)
+    settings["momentum"] = _checks.real_number("momentum", settings["momentum"], at_least=0.0, below=1.0)
+    return settings
 
 
 def _describe(penalty: Penalty) -> str:

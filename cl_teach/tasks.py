@@ -53,8 +53,11 @@ class Split:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Split:
         """A copy on ``device``, its inputs as ``dtype`` if they are floating point (no copy where nothing changes)."""
-        x = self.x.to(device=device, dtype=dtype if self.x.is_floating_point() else None)
-        y = self.y.to(device=device)
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"dtype must be a floating-point type such as torch.float64, got {dtype!r}")
+        target = None if device is None else _checks.device(device)
+        x = self.x.to(device=target, dtype=dtype if self.x.is_floating_point() else None)
+        y = self.y.to(device=target)
         return self if x is self.x and y is self.y else Split(x, y)
 
     @classmethod
@@ -63,13 +66,15 @@ class Split:
 
         Images may be PIL pictures, arrays or tensors of one common shape; 8-bit values are scaled to [0, 1].
         Transforms of the data set run once per sample here, and never again during training.
+
+        Raises:
+            TypeError: it is no such data set; of a DataLoader, ``loader.dataset`` is one.
+            ValueError: it is empty, or its samples cannot be one :class:`Split`.
         """
-        size = _checks.sample_count("n", n, len(dataset))
-        if size == 0:
-            raise ValueError("dataset must hold at least one sample, got an empty one")
+        size = _checks.sample_count("n", n, _checks.length_of_dataset(dataset))
         images, labels = [], []
         for i in range(size):
-            image, label = dataset[i]
+            image, label = _checks.sample(dataset[i], i)
             images.append(_as_tensor(image))
             labels.append(label)
         shapes = sorted({tuple(image.shape) for image in images})
@@ -77,7 +82,7 @@ class Split:
             raise ValueError(
                 f"dataset must give images of one shape (torchvision's Resize makes them so), got {shapes[0]} and {shapes[1]}"
             )
-        return cls(torch.stack(images), torch.as_tensor(labels))
+        return cls(torch.stack(images), _checks.labels(labels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +98,8 @@ class Task:
             heads side by side in one output layer.
 
     Raises:
-        ValueError: ``train`` or ``test`` has a label outside ``classes``.
+        TypeError: ``name`` is no text, ``train`` or ``test`` no Split, or ``classes`` are no whole numbers.
+        ValueError: ``train`` or ``test`` has a label outside ``classes``, or these are fewer than two.
     """
 
     name: str
@@ -102,7 +108,11 @@ class Task:
     classes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", tuple(sorted(set(self.classes))))
+        _checks.kind("name", self.name, str, "a text such as 'digits'")
+        words = "a cl_teach.Split: Split(x, y) makes one of tensors, Task.from_datasets a Task of data sets"
+        for part in ("train", "test"):
+            _checks.kind(part, getattr(self, part), Split, words)
+        object.__setattr__(self, "classes", _checks.classes("classes", self.classes))
         for part in ("train", "test"):
             outside = set(getattr(self, part).y.unique().tolist()) - set(self.classes)
             if outside:
@@ -113,8 +123,12 @@ class Task:
         cls, train: Any, test: Any, name: str = "task", n_train: int | None = None, n_test: int | None = None
     ) -> Task:
         """A task from two torchvision-style data sets; see :meth:`Split.from_dataset`."""
-        parts = Split.from_dataset(train, n_train), Split.from_dataset(test, n_test)
-        return cls(name, parts[0], parts[1], tuple(torch.cat([part.y for part in parts]).unique().tolist()))
+        parts = []
+        for part, dataset, n in (("train", train, n_train), ("test", test, n_test)):
+            with _checks.about(part):
+                parts.append(Split.from_dataset(dataset, n))
+        classes = _checks.classes("train and test", torch.cat([part.y for part in parts]).unique())
+        return cls(name, parts[0], parts[1], classes)
 
 
 def data_and_classes(task: Task | Split, part: str) -> tuple[Split, tuple[int, ...] | None]:
@@ -145,12 +159,12 @@ def rotated(task: Task, angles: Sequence[float]) -> list[Task]:
     Raises:
         TypeError, ValueError: ``angles`` is empty or holds something that is no finite number.
     """
-    if isinstance(angles, (str, bytes)) or not isinstance(angles, Sequence):
-        raise TypeError(f"angles must be a sequence of degrees such as (0, 90), got {angles!r}")
-    if not angles:
+    if isinstance(angles, (str, bytes)) or not isinstance(angles, (Sequence, Tensor, np.ndarray)):
+        raise TypeError(f"angles must be a sequence of degrees such as (0, 90), got {_checks.shown(angles)}")
+    if not len(angles):
         raise ValueError("angles must hold at least one angle, got none")
-    degrees = [_checks.real_number("angles", angle, at_least=-36_000, below=36_001) for angle in angles]
-    if task.train.x.ndim != 4:
+    degrees = [_checks.real_number("angles", angle, at_least=-36_000, at_most=36_000) for angle in angles]
+    if _is_task(task).train.x.ndim != 4 or task.test.x.ndim != 4:
         raise ValueError(f"task must hold images of shape (N, C, H, W), got {tuple(task.train.x.shape)}")
     return [_with_images(task, f"{angle:g}°", partial(_turn, angle=angle)) for angle in degrees]
 
@@ -170,9 +184,12 @@ def permuted(task: Task, n_tasks: int = 5, seed: int = 0) -> list[Task]:
     The first task is unpermuted. To a fully connected network all of them are equally hard, and share nothing but
     the output layer (Goodfellow et al. 2013, arXiv:1312.6211; Kirkpatrick et al. 2017, fig. 2).
     """
-    _checks.whole_number("n_tasks", n_tasks, at_least=1)
+    n_tasks = _checks.whole_number("n_tasks", n_tasks, at_least=1)
     generator = torch.Generator().manual_seed(_checks.seed(seed))
-    n_pixels = task.train.x[0].numel()
+    n_pixels = _is_task(task).train.x[0].numel()
+    if task.test.x[0].numel() != n_pixels:
+        sizes = tuple(task.train.x.shape), tuple(task.test.x.shape)
+        raise ValueError(f"task must have images of one size to permute, got {sizes[0]} to train on and {sizes[1]} to test on")
     orders = [torch.arange(n_pixels)] + [torch.randperm(n_pixels, generator=generator) for _ in range(n_tasks - 1)]
     names = ["original"] + [f"permutation {i}" for i in range(1, n_tasks)]
     return [_with_images(task, name, partial(_shuffle, order=o)) for name, o in zip(names, orders, strict=True)]
@@ -197,8 +214,8 @@ def split_classes(task: Task, classes_per_task: int = 2, scenario: str = "task")
         ValueError: unknown scenario, or a number of classes that does not divide those of ``task``.
     """
     _checks.one_of("scenario", scenario, ("task", "domain", "class"))
-    _checks.whole_number("classes_per_task", classes_per_task, at_least=2)
-    if len(task.classes) % classes_per_task:
+    classes_per_task = _checks.whole_number("classes_per_task", classes_per_task, at_least=2)
+    if len(_is_task(task).classes) % classes_per_task:
         raise ValueError(f"classes_per_task must divide the {len(task.classes)} classes there are, got {classes_per_task}")
     tasks = []
     for start in range(0, len(task.classes), classes_per_task):
@@ -220,8 +237,10 @@ def split_mnist(
 
 def joint(tasks: Sequence[Task]) -> Task:
     """All tasks as one: what a learner could do that kept every datum. The ceiling that continual learning is held against."""
-    if not tasks:
-        raise ValueError("tasks must hold at least one task, got none")
+    _checks.things("tasks", tasks, Task, "Task")
+    kinds = [(tuple(data.x.shape[1:]), data.x.dtype, str(data.x.device)) for t in tasks for data in (t.train, t.test)]
+    if other := [k for k in kinds if k != kinds[0]]:
+        raise ValueError(f"tasks must have samples of one shape, type and device to be joined, got {kinds[0]} and {other[0]}")
     train = Split(torch.cat([t.train.x for t in tasks]), torch.cat([t.train.y for t in tasks]))
     test = Split(torch.cat([t.test.x for t in tasks]), torch.cat([t.test.y for t in tasks]))
     return Task("joint", train, test, classes=tuple({c for t in tasks for c in t.classes}))
@@ -237,7 +256,7 @@ def two_weight_tasks(n: int = 1_000, seed: int = 0) -> list[Task]:
     Returns:
         [A, B], each with ``n`` training and ``n`` test samples: inputs (n, 2), labels 0 or 1 drawn from a logistic model.
     """
-    _checks.whole_number("n", n, at_least=10)
+    n = _checks.whole_number("n", n, at_least=10)
     generator = torch.Generator().manual_seed(_checks.seed(seed))
     independent = torch.tensor([[2.0, 0.0], [0.0, 0.4]], dtype=torch.float64)
     together = torch.tensor([[1.4, 1.4], [0.3, -0.3]], dtype=torch.float64)
@@ -256,10 +275,17 @@ def two_weight_tasks(n: int = 1_000, seed: int = 0) -> list[Task]:
 def _as_tensor(image: Any) -> Tensor:
     """One sample of a data set; 8-bit values are scaled to [0, 1]."""
     is_picture = not isinstance(image, (Tensor, np.ndarray))
-    tensor = torch.as_tensor(np.array(image) if is_picture else image)
+    try:
+        tensor = torch.as_tensor(np.array(image) if is_picture else image)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"dataset must give PIL pictures, arrays or tensors, got {_checks.shown(image)}") from None
     if is_picture:  # PIL gives (H, W) or (H, W, C); networks want (C, H, W)
         tensor = tensor[None] if tensor.ndim == 2 else tensor.movedim(-1, 0)
     return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor
+
+
+def _is_task(task: object, name: str = "task") -> Task:
+    return _checks.kind(name, task, Task, "a cl_teach.Task, which Task(name, train, test, classes) or Task.from_datasets makes")
 
 
 def _with_images(task: Task, name: str, change: Callable[[Tensor], Tensor]) -> Task:

@@ -15,12 +15,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 import cl_teach as cl
 from cl_teach import _progress, sweeps
@@ -44,6 +47,7 @@ def blobs(seed: int, n: int = 60) -> cl.Task:
 
 
 A, B = blobs(0), blobs(1)
+WIDE = cl.Split(torch.zeros(3, 5), torch.tensor([0, 1, 2]))
 
 
 def small(seed: int = 0) -> nn.Module:
@@ -57,7 +61,24 @@ def single(seed: int = 0) -> nn.Module:
 
 
 def run(model: Any = small, **changes: Any) -> cl.Sweep:
-    return cl.sweep(model, A, B, **{"methods": METHODS, "strengths": STRENGTHS, **OPTIONS, **changes})
+    tasks = {"task_a": A, "task_b": B}
+    return cl.sweep(**{"model": model, **tasks, "methods": METHODS, "strengths": STRENGTHS, **OPTIONS, **changes})
+
+
+class Client:
+    """As Dask's: its futures are not those of concurrent.futures."""
+
+    def submit(self, work: Callable[[], object]) -> object:
+        return work()
+
+    def get_executor(self) -> object:
+        return self
+
+
+def shut_down() -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    return pool
 
 
 def equal(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
@@ -212,6 +233,45 @@ def test_a_penalty_with_a_step_of_its_own_is_not_stacked() -> None:
     settings = {"step": "proximal"}
     assert sweeps._side_by_side(small(), cl.L2(), settings) and not sweeps._side_by_side(small(), Own(), settings)
     assert not sweeps._side_by_side(small(), cl.L2(), {"step": "gradient"})
+
+
+@pytest.mark.parametrize("make", [small, single])
+def test_a_wrapped_network_is_the_one_inside(make: Callable[[int], nn.Module]) -> None:
+    plain = run(make, seeds=[0, 1])
+    assert_same(run(lambda seed: torch.compile(make(seed)), seeds=[0, 1]), plain)
+    assert_same(run(lambda seed: nn.DataParallel(make(seed)), seeds=[0, 1]), plain)
+    assert next(iter(plain.starts[0].weights)) == "1.weight"
+
+
+def test_a_function_may_give_the_same_network_again_with_other_weights() -> None:
+    only = small()
+
+    def again(seed: int) -> nn.Module:
+        only.load_state_dict(small(seed).state_dict())
+        return only
+
+    assert_same(run(again, seeds=[0, 1]), run(small, seeds=[0, 1]))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given = {"strengths": np.array([0.0, 10.0]), "seeds": np.arange(2), "together": np.int64(8), "batch_size": np.int64(16)}
+    expected = run(strengths=[0.0, 10.0], seeds=[0, 1])
+    found = run(**given, every=np.int32(3), epochs=np.int64(2))
+    assert_same(found, expected)
+    assert repr(found.seeds) == "(0, 1)"
+
+
+def test_a_method_that_holds_nothing_may_be_called_so() -> None:
+    assert run(methods={"none": cl.L2}, strengths=[0.0])["none", 0, 0].history.loss
+
+
+def test_results_that_are_not_there_are_not_given() -> None:
+    swept = run(methods=["L2"], strengths=[1.0])
+    for key in ("L2", ["L2", 1.0, 0], ("L2", [1.0], 0), ("L2", 1.0, 1)):
+        with pytest.raises(KeyError, match=r"no result for .* methods .*'L2'.* seeds"):
+            swept[key]  # type: ignore[index]
+    with pytest.raises(ValueError, match=r"seed must be one of \(0,\), .* got 9"):
+        swept.accuracies(9)
 
 
 def test_one_network_for_all_seeds_stays_as_it_is() -> None:
@@ -915,14 +975,14 @@ def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path,
         ),
         ({"strengths": 3.0}, TypeError, "strengths must be several numbers"),
         ({"strengths": "12"}, TypeError, "strengths must be several numbers"),
-        ({"strengths": [1.0, -1.0]}, ValueError, "in strengths: .* at least 0, got -1.0"),
-        ({"strengths": [float("nan")]}, ValueError, "in strengths: .* got nan"),
-        ({"strengths": [float("inf")]}, ValueError, "in strengths: .* got inf"),
+        ({"strengths": [1.0, -1.0]}, ValueError, "strengths must all be allowed: .* at least 0, got -1.0"),
+        ({"strengths": [float("nan")]}, ValueError, "strengths must all be allowed: .* got nan"),
+        ({"strengths": [float("inf")]}, ValueError, "strengths must all be allowed: .* got inf"),
         ({"strengths": [1, 2, 1.0]}, ValueError, "strengths must differ .* 1.0 more than once"),
         ({"seeds": []}, ValueError, "seeds must hold at least one"),
         ({"seeds": 3}, TypeError, "seeds must be several numbers"),
-        ({"seeds": [0.5]}, TypeError, "in seeds: .* whole number"),
-        ({"seeds": [-1]}, ValueError, "in seeds: .* at least 0"),
+        ({"seeds": [0.5]}, TypeError, "seeds must all be allowed: .* whole number"),
+        ({"seeds": [-1]}, ValueError, "seeds must all be allowed: .* at least 0"),
         ({"seeds": [0, 0]}, ValueError, "seeds must differ"),
         ({"methods": ["ewc"]}, ValueError, "'EWC'.* got 'ewc'"),
         ({"methods": "EWC"}, TypeError, r"methods must be names such as \['L2', 'EWC'\]"),
@@ -934,9 +994,48 @@ def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path,
         ({"epochs": -1}, ValueError, "epochs must be at least 0"),
         ({"lr": -1.0}, ValueError, "lr must be"),
         ({"together": 0}, ValueError, "together must be at least 1"),
-        ({"executor": 2}, TypeError, "executor must be a concurrent.futures.Executor, got int"),
-        ({"watch": {"A": 3}}, TypeError, "data must be a cl_teach.Split"),
-        ({"model": lambda seed: 3}, TypeError, "model must be a torch.nn.Module"),
+        ({"methods": [cl.EWC]}, ValueError, "methods must be one of 'L2', .* got <class"),
+        ({"methods": {3: cl.EWC}}, TypeError, "methods must have texts as names, such as 'EWC', got 3"),
+        ({"methods": {"": cl.EWC}}, TypeError, "methods must have texts as names"),
+        ({"methods": {"none": cl.L2}}, ValueError, "methods must not have the name 'none', which figures draw as no penalty"),
+        ({"methods": {"joint": cl.L2}}, ValueError, "methods must not have the name 'joint', .* joint training"),
+        ({"methods": {"P": cl.Penalty}}, TypeError, r"methods\['P'\] must .* with an importance of its own, got Penalty"),
+        ({"methods": {"P": lambda seed: cl.EWC()}}, TypeError, r"methods\['P'\] must .* missing 1 required"),
+        ({"methods": {"P": lambda: None}}, TypeError, r"methods\['P'\] must be or make .* got None"),
+        ({"strengths": {**{method: [1.0] for method in METHODS}, "EWC": 1}}, TypeError, r"strengths\['EWC'\] must be several"),
+        ({"strengths": torch.tensor(1.0)}, TypeError, r"strengths must be several numbers .* got tensor\(1.\)"),
+        ({"batch_size": 2.0}, TypeError, "batch_size must be a whole number"),
+        ({"keep_weights": "no"}, TypeError, "keep_weights must be True or False, got 'no'"),
+        ({"executor": 2}, TypeError, "executor must be a concurrent.futures.Executor .* got 2 of type int"),
+        ({"executor": ThreadPoolExecutor}, TypeError, "executor must be .* got the class ThreadPoolExecutor"),
+        ({"executor": ThreadPool(1)}, TypeError, "executor must be .* got ThreadPool"),
+        ({"executor": Client()}, TypeError, r"executor must be .* Dask client client.get_executor\(\), got Client"),
+        ({"executor": shut_down()}, ValueError, r"executor must still take work, got one .*\(cannot schedule new futures"),
+        ({"watch": {"A": 3}}, TypeError, r"watch\['A'\] must be a Task or Split.* got 3 of type int"),
+        ({"watch": {3: A}}, TypeError, "watch must have texts as names, got 3"),
+        ({"watch": [A]}, TypeError, "watch must be a dict.* got a list that holds Task"),
+        ({"watch": A}, TypeError, "watch must be a dict.* got Task"),
+        ({"watch": {"wide": WIDE}}, ValueError, r"watch\['wide'\]: model cannot take x of shape \(3, 5\)"),
+        ({"task_a": [(A.train.x, A.train.y)]}, TypeError, "task_a must be a Task or Split.* got a list that holds tuple"),
+        (
+            {"task_b": DataLoader([(torch.zeros(4), 0)])},
+            TypeError,
+            r"task_b must be .*\(of a DataLoader: loader.dataset\).* got DataLoader",
+        ),
+        ({"model": None}, TypeError, "model must be a network, or a function seed -> network .* got None"),
+        ({"model": lambda seed: 3}, TypeError, r"model must be a network, .*; from model\(0\), got 3"),
+        (
+            {"model": lambda: small()},
+            TypeError,
+            "model must be a network, or a function .* 0 positional arguments but 1 was given",
+        ),
+        ({"model": cl.mlp}, TypeError, r"model must be a network, .* model\(0\) says: hidden must be a sequence"),
+        ({"model": small().to("meta")}, ValueError, "model must hold its weights, got 1.weight on the meta device"),
+        (
+            {"model": nn.Sequential(nn.LazyLinear(3))},
+            ValueError,
+            "model must know the shapes of its weights, got a lazy 0.weight",
+        ),
         ({"model": cl.mlp((8,), n_inputs=5, n_classes=3)}, ValueError, "model cannot take x"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",  # no addresses: they differ between processes
@@ -949,6 +1048,14 @@ def test_bad_input_is_refused_before_any_work(
         warnings.simplefilter("error")
         run(file=tmp_path / "sweep", **changes)
     assert done == [] and not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("file", ["", "a\0b"])
+def test_a_file_without_a_name_is_refused_before_any_work(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = count_work(monkeypatch)
+    with pytest.raises(ValueError, match="file must be a path such as"):
+        run(file=file)
+    assert done == []
 
 
 @pytest.mark.parametrize("which", ["task_a", "task_b"])

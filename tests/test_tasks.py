@@ -67,7 +67,7 @@ def test_what_a_user_changes_stays_with_the_user() -> None:
 )  # fmt: skip
 def test_right_angles_are_exact_and_anticlockwise(angle: float, turned: list[list[int]]) -> None:
     data = cl.Split(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.tensor([0]))
-    (task,) = cl.rotated(cl.Task("t", data, data, (0,)), [angle])
+    (task,) = cl.rotated(cl.Task("t", data, data, (0, 1)), [angle])
     assert task.train.x.tolist() == [[turned]] and task.test.x.tolist() == [[turned]]
     assert task.name == f"{angle:g}°" and task.train.x.is_contiguous()
 

@@ -10,12 +10,24 @@ from matplotlib import colormaps
 from matplotlib.colors import LogNorm
 from torch import Tensor
 
-from .style import METHODS, RED, STEEL, TASK_B, Picture, array, canvas, percent, styled
+from .. import _checks
+from .style import METHODS, RED, STEEL, TASK_B, Picture, array, canvas, literal, percent, styled
 
 
 @styled
 def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
-    """Log densities over two weights side by side, each relative to its highest value; a cross marks that place."""
+    """Log densities over two weights side by side, each relative to its highest value; a cross marks that place.
+
+    Args:
+        w1, w2: axes of the grid, shapes (W,) and (H,).
+        panels: name -> log density, (H, W).
+
+    Raises:
+        TypeError, ValueError: no panel, or one of another shape or with NaN.
+    """
+    size = len(_checks.axis("w2", w2)), len(_checks.axis("w1", w1))
+    for name, values in _checks.named("panels", panels, Tensor, "a tensor of log densities").items():
+        _checks.densities(f"panels[{name!r}]", values, *size)
     figure, axes = canvas(columns=len(panels), width=7.6, height=3.0, sharey=True)
     levels = [-200, -100, -50, -20, -8, -3, -1, 0]
     shade = colormaps["cividis"](np.linspace(0, 1, len(levels) - 1))
@@ -27,7 +39,7 @@ def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
         x, y = float(w1[column]), float(w2[row])
         peaks.append(f"{name} peaks at ({x:.1f}, {y:.1f})")
         axis.plot(x, y, "X", ms=10, color="white", mec="black")
-        axis.set_title(name, fontsize=11)
+        axis.set_title(literal(name), fontsize=11)
         axis.set(xlabel="weight 1", aspect="equal")
     axes[0].set_ylabel("weight 2")
     figure.colorbar(shades, ax=axes, label="log density below its peak", shrink=0.9)
@@ -43,7 +55,15 @@ def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float,
         mode, precision: of the normal distribution that replaces it.
         step: 0 shows the density, 1 also its mode, 2 also the normal distribution.
         n: how many samples it stands on, for the title.
+
+    Raises:
+        TypeError, ValueError: curves of different lengths or with NaN, a precision that is not positive, or no such step.
     """
+    _checks.densities("log_density", log_density, len(_checks.axis("w", w)))
+    mode, precision = _checks.real_number("mode", mode, at_least=-np.inf), _checks.positive("precision", precision)
+    n = _checks.whole_number("n", n, at_least=0)
+    if _checks.whole_number("step", step, at_least=0) > 2:
+        raise ValueError(f"step must be 0, 1 or 2, got {step}")
     figure, (left, right) = canvas(columns=2, width=7.6, height=3.5)
     spacing = float(w[1] - w[0])
     true_log = log_density - torch.logsumexp(log_density, 0) - np.log(spacing)
@@ -71,13 +91,23 @@ def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float,
 
 @styled
 def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
-    """Distribution of the per-sample score d log p / d weight: the wider, the larger the Fisher information."""
+    """Distribution of the per-sample score d log p / d weight: the wider, the larger the Fisher information.
+
+    Args:
+        scores: name of the weight -> one score a sample, (N,).
+
+    Raises:
+        TypeError, ValueError: no scores, fewer than two samples, or NaN.
+    """
+    for name, values in _checks.named("scores", scores, Tensor, "a tensor (N,) of scores").items():
+        if len(_checks.tensor(f"scores[{name!r}]", values, "N")) < 2:
+            raise ValueError(f"scores[{name!r}] must hold at least two samples, for a variance, got 1")
     figure, axes = canvas(columns=len(scores), width=7, height=3.1, sharex=True, sharey=True)
     parts = []
     for axis, (name, values) in zip(axes, scores.items(), strict=True):
         axis.hist(array(values), bins=41, range=(-3, 3), color=STEEL)
         variance = float(values.var())
-        axis.set(xlabel=f"score of {name}", title=f"variance {variance:.3f}", yscale="log")
+        axis.set(xlabel=f"score of {literal(name)}", title=f"variance {variance:.3f}", yscale="log")
         parts.append(f"{name} has variance {variance:.2f}")
     axes[0].set_ylabel("samples")
     return Picture(figure, f"Histograms of the score: {', '.join(parts)}.")
@@ -85,13 +115,22 @@ def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
 
 @styled
 def importance_images(images: Mapping[str, Tensor]) -> Picture:
-    """Importance of each input pixel, shape (28, 28) each, on one common log scale; white means exactly zero."""
+    """Importance of each input pixel, shape (H, W) each, on one common log scale; white means exactly zero.
+
+    Raises:
+        TypeError, ValueError: no image, another shape, NaN, negative values, or nothing but zeros.
+    """
+    for name, image in _checks.named("images", images, Tensor, "a tensor (H, W) of importances").items():
+        if float(_checks.tensor(f"images[{name!r}]", image, "H", "W").min()) < 0:
+            raise ValueError(f"images[{name!r}] must hold importances, none below 0, got {float(image.min()):g}")
+    if not any(bool(image.any()) for image in images.values()):
+        raise ValueError(f"images must hold an importance above 0 for the scale, got zeros only in {', '.join(images)}")
     figure, axes = canvas(columns=len(images), width=2.6 * len(images) + 0.9, height=3.0)
     top = max(float(image.max()) for image in images.values())
     zeros = []
     for axis, (name, image) in zip(axes, images.items(), strict=True):
         shown = axis.imshow(np.ma.masked_equal(array(image), 0), cmap="cividis", norm=LogNorm(top * 1e-4, top))
-        axis.set(xticks=[], yticks=[], title=name)
+        axis.set(xticks=[], yticks=[], title=literal(name))
         zeros.append(f"{name}: {int((image == 0).sum())} of {image.numel()} pixels matter nothing")
     figure.colorbar(shown, ax=axes, label="Fisher information", shrink=0.85)
     return Picture(figure, f"Fisher information of the weights that leave each pixel. {'; '.join(zeros)}.")
@@ -99,15 +138,23 @@ def importance_images(images: Mapping[str, Tensor]) -> Picture:
 
 @styled
 def label_choices(tables: Mapping[str, Mapping[str, float]]) -> Picture:
-    """Size of Fisher estimates relative to the exact one: panel -> {label choice: ratio of sums}."""
+    """Size of Fisher estimates relative to the exact one: panel -> {label choice: ratio of sums}.
+
+    Raises:
+        TypeError, ValueError: no panel, one without ratios, or ratios that are no numbers from 0 on.
+    """
+    for name, ratios in _checks.named("tables", tables, Mapping, "{label choice: ratio}").items():
+        for label, ratio in _checks.named(f"tables[{name!r}]", ratios, object, "its ratio to the exact one").items():
+            _checks.real_number(f"tables[{name!r}][{label!r}]", ratio, at_least=0.0)
+    top = max(float(ratio) for ratios in tables.values() for ratio in ratios.values())
     figure, axes = canvas(columns=len(tables), width=7.4, height=3.3, sharey=True)
     colors = ["black", STEEL, METHODS["online EWC"]["color"], RED]
     parts = []
     for axis, (name, ratios) in zip(axes, tables.items(), strict=True):
-        bars = axis.bar(list(ratios), list(ratios.values()), color=colors[: len(ratios)])
+        bars = axis.bar([literal(label) for label in ratios], list(ratios.values()), color=colors[: len(ratios)])
         axis.bar_label(bars, fmt="%.2f", padding=2)
         axis.axhline(1, color="black", lw=1, ls=":")
-        axis.set(title=name, ylim=(0, 1.25))
+        axis.set(title=literal(name), ylim=(0, max(1.25, 1.15 * top)))
         parts.append(f"{name}: " + ", ".join(f"{label} {ratio:.2f}" for label, ratio in ratios.items()))
     axes[0].set_ylabel("sum of F, relative to exact")
     return Picture(figure, f"Size of each estimate relative to the exact Fisher information. {'; '.join(parts)}.")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain, cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from .. import _checks
-from .style import BLUE, DOTTED, RED, TASKS, THETA_A, Picture, array, canvas, plain, styled, titled
-
-if TYPE_CHECKING:
-    from ..landscapes import Line
+from ..landscapes import Line
+from .style import BLUE, DOTTED, RED, THETA_A, Picture, array, canvas, literal, plain, styled, task_styles, titled
 
 AWAY = f"distance from {THETA_A}"
 
 
-def _at_least_one(lines: Mapping[str, Line]) -> None:
-    if not lines:
-        raise ValueError("lines must hold at least one Line, as interpolate gives it, got none")
+def _check(lines: Mapping[str, Line]) -> None:
+    for name, line in _checks.named("lines", lines, Line, "a Line, as interpolate gives it").items():
+        if not line.loss:
+            raise ValueError(f"lines[{name!r}] must hold losses of at least one data set, got none; see data of interpolate")
 
 
 @styled
@@ -31,7 +31,7 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
     Raises:
         ValueError: no line, or one without this data.
     """
-    _at_least_one(lines)
+    _check(lines)
     for line in lines.values():
         _checks.one_of("name", name, [known for known in line.loss if known in line.full])
     figure, axes = canvas(columns=len(lines), width=max(5.0, min(3.8 * len(lines), 10.2)), height=3.7)
@@ -45,7 +45,7 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
         }
         for what, (values, style) in curves.items():
             axis.plot(away, array(values), label=f"{what}: {float(values[-1]):.2g}", **style)
-        axis.set(xlabel=AWAY, title=direction)
+        axis.set(xlabel=AWAY, title=literal(direction))
         axis.legend(loc="upper left")
         ends = ", ".join(f"{what} {float(values[-1]):.2g}" for what, (values, _) in curves.items())
         words.append(f"{direction}, at distance {line.distance:.1f}: {ends}")
@@ -65,20 +65,24 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
     Raises:
         ValueError: no line.
     """
-    _at_least_one(lines)
+    _check(lines)
     if level is not None:
         _checks.real_number("level", level, at_least=0)
     figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.6, sharey=True)
     words = []
     for axis, (end, line) in zip(axes, lines.items(), strict=True):
-        others = cycle(({"color": BLUE, "linestyle": ":"}, {"color": RED, "linestyle": "-."}))
-        for (name, losses), style in zip(line.loss.items(), chain(TASKS, others), strict=False):
+        for name, style in task_styles(line.loss):
+            losses = line.loss[name]
             axis.plot(array(line.t * line.distance), array(losses), lw=2.4, label=f"loss on {plain(name)}", **style)
-            first, last, top = float(losses[0]), float(losses[-1]), float(losses.max())
+            first, last, top = (
+                float(losses[0]),
+                float(losses[-1]),
+                float(np.fmax.reduce(array(losses))),
+            )  # of those that are numbers
             words.append(f"to {end}, {name} from {first:.2f} to {last:.2f}, at most {top:.2f}")
         if level is not None:
             axis.axhline(level, **DOTTED)
-        axis.set(xlabel=AWAY, title=f"to {end}")
+        axis.set(xlabel=AWAY, title=f"to {literal(end)}")
         axis.set_ylim(bottom=0)
     axes[0].set_ylabel("loss (nats)")
     axes[0].legend(loc="upper left")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, wraps
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from PIL import Image  # matplotlib's own way to PNG
 from torch import Tensor
+
+from .. import _checks
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,8 +95,8 @@ class Picture:
     """
 
     def __init__(self, figure: Figure, alt: str) -> None:
-        self.figure = figure
-        self.alt = alt
+        self.figure = _checks.kind("figure", figure, Figure, "a matplotlib Figure, as canvas() gives it")
+        self.alt = _checks.kind("alt", alt, str, "a text that says what the figure shows")
 
     @cached_property
     def png(self) -> bytes:
@@ -105,6 +107,7 @@ class Picture:
 
     def save(self, path: str | Path) -> None:
         """Write the PNG to ``path``."""
+        _checks.kind("path", path, (str, Path), "a path such as 'figure.png'")
         Path(path).write_bytes(self.png)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
@@ -120,7 +123,9 @@ class Stage:
     """
 
     def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
-        self._agg, self._moving = FigureCanvasAgg(figure), list(moving)
+        _checks.kind("figure", figure, Figure, "a matplotlib Figure, as canvas() gives it")
+        self._moving = _checks.things("moving", moving, Artist, "Artist")
+        self._agg = FigureCanvasAgg(figure)
         self._agg.draw()  # type: ignore[no-untyped-call]
         self._still = self._agg.copy_from_bbox(figure.bbox)  # type: ignore[no-untyped-call]
 
@@ -149,7 +154,10 @@ def canvas(
     columns: int = 1, width: float = 7.0, height: float = 3.9, rows: int = 1, **options: Any
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure of ``width`` x ``height`` inches at 100 dots an inch, and its axes from left to right, top to bottom."""
-    figure = Figure(figsize=(width, height))
+    for name, number in (("columns", columns), ("rows", rows)):
+        _checks.whole_number(name, number, at_least=1)
+    size = _checks.positive("width", width, at_most=200), _checks.positive("height", height, at_most=200)
+    figure = Figure(figsize=size)
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
@@ -165,28 +173,42 @@ def array(values: Tensor) -> Any:
 
 
 def percent(value: float) -> str:
-    """A share as text: 0.254 is 25 %."""
-    return f"{100 * value:.0f} %"
+    """A share as text: 0.254 is 25 %; NaN is one that was not measured."""
+    return "nothing measured" if np.isnan(value) else f"{100 * value:.0f} %"
 
 
 def strength_label(strength: float) -> str:
     """A strength as a short label: 0, 0.03, 100, 10⁴."""
+    if isinstance(strength, bool) or not isinstance(strength, (int, float, np.number)):
+        raise TypeError(f"strength must be a number, got {_checks.shown(strength)}")
     if 1e4 <= strength < np.inf and abs(np.log10(strength) - round(np.log10(strength))) < 1e-9:
         return "10" + str(round(np.log10(strength))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{strength:g}"
 
 
+def literal(name: str) -> str:
+    """A name of the user's as it stands, not as a formula."""
+    return name.replace("$", r"\$")
+
+
 def plain(name: str) -> str:
-    """A name of the user's as it stands: not as a formula, and short enough for a legend."""
-    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
+    """A name of the user's as it stands and short enough for a legend, which leaves out those that begin with "_"."""
+    return (" " if name.startswith("_") else "") + literal(name if len(name) <= 24 else name[:23] + "…")
+
+
+def task_styles(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    """Each name with the style of its line: A and B first, then others in turn."""
+    others = cycle(({"color": BLUE, "linestyle": ":"}, {"color": RED, "linestyle": "-."}))
+    return list(zip(names, chain(TASKS, others), strict=False))
 
 
 def titled(title: str, alt: str) -> str:
     """The text of a picture with a title, or without."""
+    _checks.kind("title", title, str, "a text, shown above the picture")
     return f"{title}: {alt}" if title else alt
 
 
 def accuracy_axis(axis: Axes, which: str = "y", lowest: float = 0.0) -> None:
     """Up to 100 %, from 0 % or from a little below the ``lowest`` value."""
-    axis.set(**{f"{which}lim": (max(0.0, lowest - 0.05), 1.0)})
+    axis.set(**{f"{which}lim": (max(0.0, min(lowest, 0.95) - 0.05), 1.0)})
     getattr(axis, f"{which}axis").set_major_formatter(lambda value, _: percent(value))
