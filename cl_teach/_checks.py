@@ -218,19 +218,6 @@ def several(name: str, values: Iterable[Any], check: Callable[[object], T]) -> t
     return found
 
 
-def classes(values: object) -> tuple[int, ...] | None:
-    """Outputs that take part, ascending, each once; None for all. An error if they are fewer than two, or no whole numbers."""
-    if values is None:
-        return None
-    found = values.tolist() if hasattr(values, "tolist") else values
-    if isinstance(found, (str, bytes)) or not isinstance(found, Iterable):
-        raise TypeError(f"classes must be several outputs of the model such as (0, 1), got {values!r}")
-    numbers = sorted({whole_number("classes", value, at_least=0) for value in found})
-    if len(numbers) < 2:
-        raise ValueError(f"classes must hold at least two to choose between, got {values!r}")
-    return tuple(numbers)
-
-
 def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """``value`` if it is one of ``choices``, or an error that lists them."""
     if not isinstance(value, str) or value not in choices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +105,8 @@ def prepare_or_load(
     _batches_or_error(data, name)
     if isinstance(data, Iterator):
         raise TypeError(f"{name} must be read more than once, got a {type(data).__name__}; list(...) of it can be")
-    return Loaded(network, data, _checks.classes(classes), _like(network, torch.empty(0)))
+    chosen = None if classes is None else _checks.classes("classes", classes)
+    return Loaded(network, data, chosen, _like(network, torch.empty(0)))
 
 
 def prepare(
@@ -132,7 +133,7 @@ def prepare(
     if not isinstance(data, (Split, Task)):
         raise TypeError(f"data must be a cl_teach.Split such as task.train, got {type(data).__name__}; Split(x, y) makes one")
     found, own = data_and_classes(data, part)
-    chosen = _checks.classes(classes)
+    chosen = None if classes is None else _checks.classes("classes", classes)
     _checks.images_and_labels(found.x, found.y)  # again: what a tensor holds can change
     like = _like(network, found.x)
     n_outputs = n_outputs or _outputs(network, found.x, like)
@@ -182,8 +183,8 @@ def check_batches(model: nn.Module, task: Data, batch_size: int, held: Sequence[
     if isinstance(task, (Split, Task)):
         n = len(task.train if isinstance(task, Task) else task)
     else:  # a DataLoader says how large its last batch is, other loaders do not
-        n, batch_size = len(getattr(task, "dataset", "")), getattr(task, "batch_size", None) or 2
-        n = 0 if getattr(task, "drop_last", False) else n
+        source, batch_size = getattr(task, "dataset", None), getattr(task, "batch_size", None) or 2
+        n = len(source) if isinstance(source, Sized) and not getattr(task, "drop_last", False) else 0
     if n and (n % batch_size or batch_size) == 1 and len(held) < len(averaging(model)):
         raise ValueError(f"batch_size must not leave a batch of one to batch norm, got {batch_size} for {n} samples")
 
