@@ -152,7 +152,7 @@ class PerSample:
         return self._judged(self.plain) if self.plain else {}
 
     def unlikely(self) -> Labelled:
-        """What the judge sends back: the gradient at the logits for the least likely label, as that of a likely one may be zero.
+        """What the judge sends back: the gradient at the logits for the least likely label; that of a likely one may be zero.
 
         For two of them, where columns go back together.
         """
