@@ -14,9 +14,11 @@ import torch
 import torch.distributed
 from small_networks import flat, state, weights
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
 from cl_teach._weights import serving, shaped
+from cl_teach.fast import per_sample
 
 CLASSES = 3
 
@@ -201,6 +203,132 @@ def test_a_wrapped_network_gives_what_the_one_inside_gives(kind: str) -> None:
         assert not seen  # nothing was compiled anew for the shapes of a Fisher
         model(data().x)
         assert seen or "ompile" not in kind
+
+
+# --- what takes long
+
+
+class Shown:
+    """In place of a progress bar: what it is told."""
+
+    def __init__(self, total: int | None, what: str, unit: str, show: bool) -> None:
+        self.total, self.unit, self.show, self.n, self.steps = total, unit, show, 0, list[int]()
+
+    def __enter__(self) -> Shown:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+    def update(self, samples: int) -> None:
+        self.n += samples
+        self.steps += [samples] if samples else []
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Shown]:
+    bars: list[Shown] = []
+    monkeypatch.setattr(per_sample, "bar", lambda *args: bars.append(Shown(*args)) or bars[-1])
+    return bars
+
+
+def loader(split: cl.Split) -> DataLoader:
+    return DataLoader(TensorDataset(split.x, split.y), batch_size=4)
+
+
+COUNTED: dict[str, tuple[Callable[[nn.Module], object], int | None, list[int]]] = {  # call, total, steps
+    "a split": (lambda model: cl.diagonal_fisher(model, data(), chunk=4), 9, [4, 4, 1]),
+    "the first n": (lambda model: cl.diagonal_fisher(model, data(), n=5), 5, [5]),
+    "a loader": (lambda model: cl.diagonal_fisher(model, loader(data())), 9, [4, 4, 1]),
+    "the first n of a loader": (lambda model: cl.diagonal_fisher(model, loader(data()), n=5), 5, [4, 1]),
+    "batches": (lambda model: cl.diagonal_fisher(model, list(loader(data()))), None, [4, 4, 1]),
+    "outputs": (lambda model: cl.output_sensitivity(model, data(), chunk=4), 9, [4, 4, 1]),
+    "full": (lambda model: cl.full_fisher(model, data(), chunk=4), 9, [4, 4, 1]),
+    "product": (lambda model: cl.fisher_vector_product(model, data(), weights(model), chunk=4), 9, [4, 4, 1]),
+    "restricted": (lambda model: cl.restricted_fisher(model, data(), [weights(model)], chunk=4), 9, [4, 4, 1]),
+    "kfac": (lambda model: cl.kfac(model, data(), chunk=4), 9, [4, 4, 1]),
+    "EWC": (lambda model: cl.EWC(n=6).consolidate(model, data()), 6, [6]),
+}
+
+
+@pytest.mark.parametrize("what", COUNTED)
+def test_a_bar_counts_the_samples(what: str, shown: list[Shown]) -> None:
+    call, total, steps = COUNTED[what]
+    call(nn.Sequential(nn.Linear(4, CLASSES)))
+    (bar,) = shown
+    assert (bar.total, bar.unit, bar.show, bar.steps, bar.closed) == (total, "sample", True, steps, True)
+
+
+class OneByOne(nn.Module):
+    """Control flow that depends on the data, which only plain autograd follows; and a layer that any way is right for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.stack([(self.a if float(sample.sum()) > 0 else self.b)(sample) for sample in x]).tanh())
+
+
+def test_the_bar_moves_with_each_sample_that_goes_alone(shown: list[Shown]) -> None:
+    cl.diagonal_fisher(OneByOne(), data())
+    assert shown[0].steps == [1] * 9
+
+
+def test_what_goes_sample_by_sample_is_said_with_the_time_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, split = OneByOne(), data()
+    clock = iter(range(10_000))
+    monkeypatch.setattr(per_sample.time, "perf_counter", lambda: next(clock))  # every sample takes a second
+    for samples, options in ((9, {}), (8, {"n": 8})):
+        monkeypatch.setattr(per_sample, "_PATIENCE", samples - 0.5)
+        words = rf"^a.weight, a.bias, b.weight and 1 more must go sample by sample.* about {samples} s for {samples} samples"
+        with pytest.warns(UserWarning, match=words) as caught:
+            cl.diagonal_fisher(model, split, chunk=2, **options)
+        assert len(caught) == 1 and re.search("n=.*labels='sample'.*requires_grad_", str(caught[0].message))
+    monkeypatch.setattr(per_sample, "_PATIENCE", 9.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cl.diagonal_fisher(model, split)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("after", [3, 14, 20])
+@pytest.mark.parametrize("view", VIEWS)
+def test_ctrl_c_leaves_the_model_as_it_was(view: str, after: int) -> None:
+    model, calls = Everything(), 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise KeyboardInterrupt
+
+    model.first.register_forward_pre_hook(interrupt)
+    before = state(model)
+    with pytest.raises(KeyboardInterrupt), torch.inference_mode():
+        for _ in range(after + 1):
+            VIEWS[view](model, data())
+    assert state(model) == before
+    assert torch.backends.mha.get_fastpath_enabled() and torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+
+
+def test_ctrl_c_leaves_a_recurrent_layer_as_it_was() -> None:
+    class Sequences(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.out = nn.GRU(1, 3, batch_first=True), nn.Linear(3, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.layer(x[:, :, None])[0]
+            if "forward" in vars(self.layer):  # unrolled
+                raise KeyboardInterrupt
+            return self.out(h[:, -1])
+
+    model = Sequences()
+    before = state(model)
+    with pytest.raises(KeyboardInterrupt):
+        cl.diagonal_fisher(model, data())
+    assert state(model) == before
 
 
 # --- directions
