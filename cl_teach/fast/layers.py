@@ -263,7 +263,7 @@ def _role(use: Use) -> tuple[object, ...]:
 @contextmanager
 def recorded(layers: Iterable[nn.Module]) -> Iterator[list[Call]]:
     """Collect the calls of ``layers``; their outputs begin a graph, so that no parameter needs a gradient."""
-    calls: list[Call] = []
+    layers, calls = set(layers), list[Call]()
 
     def hook(layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor) -> Tensor:
         output = output if output.requires_grad else output.requires_grad_()
@@ -271,9 +271,14 @@ def recorded(layers: Iterable[nn.Module]) -> Iterator[list[Call]]:
         calls.append(Call(layer, args[0] if args else kwargs["input"], output, given))
         return given
 
-    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in set(layers)]
+    stepwise = [layer for layer in layers if isinstance(layer, Gates) and layer.kind != "ih"]
+    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in layers.difference(stepwise)]
     try:
+        for layer in stepwise:
+            layer.record = lambda met, output, layer=layer: calls.append(Call(layer, met, output, output))
         yield calls
     finally:
         for handle in handles:
             handle.remove()
+        for layer in stepwise:
+            layer.record = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 
 import torch
@@ -26,7 +26,7 @@ from .agree import agree, judge, two_of
 from .columns import Columns, Labelled
 from .layers import Call, Moment, Use, closed_uses, recorded
 from .recurrent import Unrolled, recurrent_layers, unrolled
-from .sums import STORED, closed_sums, stored_per_sample
+from .sums import STORED, closed_sums, quiet, stored_per_sample
 
 ColumnsOf = Callable[[Tensor, Tensor, Tensor], Columns]  # logits (N, C), labels (N,), one uniform number a sample (N,)
 Bound = Callable[[Tensor], Columns]  # the same with labels and uniform numbers filled in
@@ -151,13 +151,13 @@ class PerSample:
         """Name -> "closed" or "vmap", the quickest way that is right; what has neither goes sample by sample."""
         return self._judged(self.plain) if self.plain else {}
 
-    def unlikely(self) -> Columns:
-        """One column for each sample judged on: the gradient at the logits for the least likely label.
+    def unlikely(self) -> Labelled:
+        """What the judge sends back: the gradient at the logits for the least likely label; that of a likely one may be zero.
 
-        That of a likely one may be zero.
+        For two of them, where columns go back together.
         """
-        labels = self.example.argmin(1, keepdim=True)
-        return Labelled(self.example.softmax(1), labels, torch.ones_like(self.example[:, :1]))
+        labels = self.example.topk(min(2 if self.recurrent else 1, self.example.shape[1]), largest=False).indices
+        return Labelled(self.example.softmax(1), labels, torch.ones_like(self.example[:, : labels.shape[1]]))
 
     def at_once(self, columns_of: ColumnsOf) -> int:
         """How many samples fit into memory at once, with up to 16 of their columns."""
@@ -169,10 +169,8 @@ class PerSample:
 
     @contextmanager
     def derivable(self) -> Iterator[None]:
-        """Inside, the model runs by operations that torch.func has derivatives of; torch's remarks on these are not heard."""
-        with sdpa_kernel(SDPBackend.MATH), unrolled(self.recurrent), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
-            warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # by its own first use of forward mode
+        """Inside, the model runs by operations that torch.func has derivatives of."""
+        with sdpa_kernel(SDPBackend.MATH), unrolled(self.recurrent), quiet():
             yield
 
     def logits(self, x: Tensor, theta: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -240,7 +238,8 @@ class PerSample:
         return found if same else []
 
     def _called(self, uses: Mapping[str, list[Use]], x: Tensor) -> tuple[Tensor, list[Call]]:
-        with recorded(use.layer for found in uses.values() for use in found) as calls, unrolled(self.recurrent):
+        layers = [use.layer for found in uses.values() for use in found]
+        with self.derivable() if self.recurrent else nullcontext(), recorded(layers) as calls:
             return self.function({}, x), calls
 
     def _independent(self, x: Tensor) -> Tensor:
@@ -253,10 +252,10 @@ class PerSample:
 
     def _judged(self, plain: Plain) -> dict[str, str]:
         """Which way is right for which parameter, on the two samples."""
-        x, columns, logits = self.two, self.unlikely(), self.example
-        labels, one = logits.argmin(1, keepdim=True), torch.ones_like(logits[:, :1])
+        x, columns = self.two, self.unlikely()
         try:
-            truth = {name: len(x) * t.to(wide(t.dtype)) for name, t in plain(self.model, x, labels, one, self.classes).items()}
+            squares = plain(self.model, x, columns.labels, columns.weights, self.classes)
+            truth = {name: len(x) * t.to(wide(t.dtype)) for name, t in squares.items()}
         except Exception:  # what torch.func cannot do
             truth = self._added(self.gradients(list(self.theta), x, columns, plainly=True))
 
@@ -269,7 +268,7 @@ class PerSample:
             return self._added([self._vmapped(names, x, columns.dense)])
 
         known = {"closed": closed, "vmap": vmapped}
-        return judge(truth, {way: known[way] for way in self.ways}, logits.dtype)
+        return judge(truth, {way: known[way] for way in self.ways}, self.example.dtype)
 
     def _added(self, gradients: Iterable[Named]) -> Named:
         """Sums of squares over samples and columns."""

@@ -1,9 +1,8 @@
 """Recurrent layers as what they are, products step by step; torch.func cannot see into torch's own RNN, LSTM and GRU.
 
-Each matrix of such a layer is a product like that of a Linear layer: that for the inputs meets all T steps at once, that for
-the state one step a call. So the closed forms of layers.py hold for them, and what remains is derivatives of plain operations.
-While a model is ``unrolled`` these layers run that way; their parameters stay where they are. Dropout between layers is left
-out: models are in eval mode here.
+Each matrix of such a layer is a product like that of a Linear layer, with a position a step. So the closed forms of layers.py
+hold for them, and what remains is derivatives of plain operations. While a model is ``unrolled`` these layers run that way;
+their parameters stay where they are. Dropout between layers is left out: models are in eval mode here.
 """
 
 from __future__ import annotations
@@ -24,8 +23,10 @@ class Gates(nn.Module):
 
     def __init__(self, layer: nn.RNNBase, kind: str, suffix: str) -> None:
         super().__init__()
+        self.kind = kind  # "ih" of the inputs, "hh" of the state, "hr" of the projection
         self.names = {"weight": f"weight_{kind}_{suffix}", "bias": f"bias_{kind}_{suffix}"}
         vars(self)["layer"] = layer  # not a part of this one: its parameters are looked up where they are
+        self.record: Callable[[Tensor, Tensor], object] | None = None  # told of what was met step by step, and the output
 
     @property
     def weight(self) -> Tensor:
@@ -38,6 +39,30 @@ class Gates(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
+
+
+class _Steps:
+    """A matrix that meets one step after the other. If it is recorded, it is so as a single call.
+
+    To the output of every step a part of one tensor of zeros is added; the gradients at it are those at all steps.
+    """
+
+    def __init__(self, gates: Gates, x: Tensor) -> None:
+        self.gates, self.met = gates, list[Tensor]()
+        if gates.record is not None:
+            self.zeros = x.new_zeros(*x.shape[:2], len(gates.weight)).requires_grad_()
+            self.parts = self.zeros.unbind(1)
+
+    def __call__(self, h: Tensor) -> Tensor:
+        output: Tensor = self.gates(h)
+        if self.gates.record is not None:
+            output = output + self.parts[len(self.met)]
+            self.met.append(h)
+        return output
+
+    def end(self) -> None:
+        if self.gates.record is not None:
+            self.gates.record(torch.stack(self.met, dim=1), self.zeros)
 
 
 class Unrolled:
@@ -79,10 +104,13 @@ class Unrolled:
         h = x.new_zeros(len(x), self.layer.proj_size or hidden) if h is None else h
         c = x.new_zeros(len(x), hidden) if c is None else c
         step, outputs = STEPS[type(self.layer)], []
+        stepwise = {kind: _Steps(gates, x) for kind, gates in parts.items() if kind != "ih"}
         for met in parts["ih"](x).unbind(1):
-            h, c = step(self.layer, met, parts["hh"](h), h, c)
-            h = parts["hr"](h) if "hr" in parts else h
+            h, c = step(self.layer, met, stepwise["hh"](h), h, c)
+            h = stepwise["hr"](h) if "hr" in stepwise else h
             outputs.append(h)
+        for each in stepwise.values():
+            each.end()
         return torch.stack(outputs, dim=1), (h, c if type(self.layer) is nn.LSTM else None)
 
 

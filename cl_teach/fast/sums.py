@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from .._weights import Named, wide
 from .columns import Columns
 from .layers import Call, Moment, Use
+from .recurrent import Gates
 
 _CACHE = 2**18  # numbers that stay near the processor: a piece of work has about this size
 STORED = 2**23  # numbers kept at once for layers with many positions: 32 MB in float32
@@ -125,8 +128,8 @@ def _sent_back(
     """Send the columns of ``block`` back: those ``alone`` are added to ``totals``, of the others all gradients are kept."""
     kept: dict[int, Kept] = {}
     outputs = [calls[i].output for i in targets]
-    for k, column in enumerate(block):
-        found = torch.autograd.grad(source, outputs, column, retain_graph=True, allow_unused=True)
+    stepwise = any(isinstance(call.layer, Gates) for call in calls)
+    for k, found in enumerate(_together(source, outputs, block) if stepwise else _in_turn(source, outputs, block)):
         for i, d in zip(targets, found, strict=True):
             if i in totals:
                 if d is not None:  # None: the logits do not use this output
@@ -141,6 +144,29 @@ def _sent_back(
             kept[i].each[:, k] = 0.0 if arranged is None else arranged
             kept[i].added[:, k] = 0.0 if arranged is None else arranged.sum(2)  # now, while it is near the processor
     return kept
+
+
+def _in_turn(source: Tensor, outputs: list[Tensor], block: list[Tensor]) -> Iterator[Sequence[Tensor | None]]:
+    for column in block:
+        yield torch.autograd.grad(source, outputs, column, retain_graph=True, allow_unused=True)
+
+
+def _together(source: Tensor, outputs: list[Tensor], block: list[Tensor]) -> Iterator[Sequence[Tensor | None]]:
+    """All columns in one pass, for networks that take many small steps."""
+    with quiet():
+        found = torch.autograd.grad(
+            source, outputs, torch.stack(block), retain_graph=True, allow_unused=True, is_grads_batched=True
+        )
+    return zip(*([None] * len(block) if d is None else d.unbind(0) for d in found), strict=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Torch's remarks on what it has not made quick yet, and on its own use of what it gives up, are not heard inside."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+        yield
 
 
 def _alone_sum(use: Use, call: Call, d: Tensor, moment: Moment) -> Tensor:
