@@ -142,9 +142,10 @@ def mnist(n_train: int | None = 10_000, n_test: int | None = 2_000) -> Task:
     The data ship with the package; nothing is downloaded. ``x`` has shape (N, 1, 28, 28), float32.
     """
     parts = []
+    for name, n, available in (("n_train", n_train, 60_000), ("n_test", n_test, 10_000)):
+        _checks.sample_count(name, n, available)
     for name, n in (("train", n_train), ("test", n_test)):
         pixels, labels = _mnist.read(train=name == "train")
-        _checks.sample_count(f"n_{name}", n, len(labels))
         parts.append(Split(pixels[:n].unsqueeze(1).float() / 255, labels[:n].clone()))
     return Task("MNIST", parts[0], parts[1], tuple(range(10)))
 

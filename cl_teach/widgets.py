@@ -7,15 +7,20 @@ and 8 have in common is used.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import product
 from typing import Any
 
 import ipywidgets
+import numpy as np
 from IPython.display import display
+from torch import Tensor
 
+from . import _checks
 from .figures import Picture, strength_label
+
+VALUES = "the values that it can take, such as [0, 0.1, 1]"
 
 
 class Explorer(ipywidgets.VBox):  # type: ignore[misc]
@@ -28,7 +33,8 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
         play: name of the control that a play button moves.
 
     Raises:
-        ValueError: a control without values, or a start value that is not among them.
+        TypeError, ValueError: a control without values or with one twice, a start value that is not among them, or a ``draw``
+            that fails or makes no Picture; the error says of which values.
     """
 
     def __init__(
@@ -38,25 +44,22 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
         start: Mapping[str, Any] | None = None,
         play: str | None = None,
     ) -> None:
-        for name, values in controls.items():
-            if not len(values):
-                raise ValueError(f"controls[{name!r}] must hold at least one value, got none")
-        for name, value in (start or {}).items():
-            if name not in controls or value not in controls[name]:
-                raise ValueError(f"start[{name!r}] must be one of {list(controls.get(name, controls))}, got {value!r}")
-        if play is not None and play not in controls:
-            raise ValueError(f"play must be one of {list(controls)}, got {play!r}")
-        self._values = {name: list(values) for name, values in controls.items()}
+        if not callable(draw):
+            raise TypeError(f"draw must be a function that makes a Picture, got {_checks.shown(draw)}")
+        self._values = {name: _values(name, v) for name, v in _checks.named("controls", controls, object, VALUES).items()}
+        start = _checks.named("start", {} if start is None else start, object, "the value shown first", or_empty=True)
+        for name, value in start.items():
+            there = self._values.get(name, list(self._values))
+            if name not in self._values or value not in there:
+                raise ValueError(f"start[{name!r}] must be one of {there}, got {value!r}")
+        if play is not None:
+            _checks.one_of("play", play, list(self._values))
         indices = product(*(range(len(values)) for values in self._values.values()))
-        self._pictures = {
-            index: draw(*(values[i] for i, values in zip(index, self._values.values(), strict=True))) for index in indices
-        }
-        for picture in self._pictures.values():
-            picture.png  # noqa: B018 - drawn now, for moving a control must not wait for it
+        self._pictures = {index: self._drawn(draw, index) for index in indices}
         self.controls: dict[str, Any] = {}
         rows = []
         for name, values in self._values.items():
-            first = values.index((start or {}).get(name, values[0]))
+            first = values.index(start.get(name, values[0]))
             control = self.controls[name] = _control(name, values, first)
             control.observe(self._show, names="value")
             rows.append(ipywidgets.HBox([_player(control, len(values)), control]) if name == play else control)
@@ -66,6 +69,21 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
         self._caption = ipywidgets.HTML()
         super().__init__([*rows, self._image, self._caption])
         self._show()
+
+    def _drawn(self, draw: Callable[..., Picture], index: tuple[int, ...]) -> Picture:
+        """The picture of one value of each control, drawn now, for moving a control must not wait for it."""
+        chosen = {name: values[i] for i, (name, values) in zip(index, self._values.items(), strict=True)}
+        at = ", ".join(f"{name} = {value!r}" for name, value in chosen.items())
+        try:
+            picture = draw(*chosen.values())
+            if isinstance(picture, Picture):
+                picture.png  # noqa: B018
+        except Exception as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"draw must make a picture of every value, but at {at} it raised {reason}"[:390]) from error
+        return _checks.kind(
+            "draw", picture, Picture, f"a function that makes a Picture, as Picture(figure, alt) is one; at {at}"
+        )
 
     @property
     def picture(self) -> Picture:
@@ -87,6 +105,19 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
 
     def _ipython_display_(self, **_options: object) -> None:  # ipywidgets 7 looks for this one
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    """The values of one control, at least one, no two alike."""
+    one = isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable)
+    if one or (isinstance(values, (Tensor, np.ndarray)) and not values.ndim):
+        raise TypeError(f"controls[{name!r}] must be {VALUES}, got {_checks.shown(values)}")
+    found = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else list(values)
+    if not found:
+        raise ValueError(f"controls[{name!r}] must hold at least one value, got none")
+    if twice := [value for i, value in enumerate(found) if value in found[:i]]:
+        raise ValueError(f"controls[{name!r}] must hold values that differ, got {twice[0]!r} more than once")
+    return found
 
 
 def _control(name: str, values: list[Any], first: int) -> Any:

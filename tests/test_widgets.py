@@ -1,5 +1,6 @@
 """Explorers without a browser: each control reaches each picture, and a still picture stands in for them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -67,7 +68,7 @@ def test_pictures_are_drawn_once():
         ({"controls": {"λ": []}}, "controls['λ'] must hold at least one value"),
         ({"controls": {"λ": [1, 2]}, "start": {"λ": 3}}, "start['λ'] must be one of [1, 2], got 3"),
         ({"controls": {"λ": [1, 2]}, "start": {"method": 3}}, "start['method'] must be one of"),
-        ({"controls": {"λ": [1, 2]}, "play": "step"}, "play must be one of ['λ'], got 'step'"),
+        ({"controls": {"λ": [1, 2]}, "play": "step"}, "play must be one of 'λ', got 'step'"),
     ],
 )
 def test_bad_controls(options, words):
@@ -79,3 +80,19 @@ def test_bad_controls(options, words):
 def test_caption_is_escaped():
     explorer = cl.widgets.Explorer(lambda v: Picture(canvas()[0], "a < b"), {"v": torch.arange(2).tolist()})
     assert "a &lt; b" in explorer._caption.value
+
+
+@pytest.mark.parametrize("values", [torch.tensor([1.0, 2.0]), np.array([1.0, 2.0]), range(1, 3), (v for v in (1.0, 2.0))])
+def test_values_may_come_in_anything_that_holds_several(values):
+    explorer = cl.widgets.Explorer(draw, {"λ": values}, start={"λ": 2})
+    assert explorer.picture.alt in ("L2 at 2.0", "L2 at 2")
+
+
+def test_a_figure_that_cannot_be_rendered_is_told_with_its_values():
+    def formula(strength):
+        picture = draw(strength)
+        picture.figure.suptitle(r"$\frac{$" if strength == 2 else "")
+        return picture
+
+    with pytest.raises(ValueError, match="draw must make a picture of every value, but at λ = 2 it raised ValueError"):
+        cl.widgets.Explorer(formula, {"λ": [1, 2]})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
 
 from .. import _checks
@@ -36,27 +38,44 @@ def claim(
         at_least, at_most: the bounds, one or both.
 
     Raises:
-        AssertionError: a number is out of bounds, or NaN.
-        ValueError: no bound, or nothing measured.
+        AssertionError: a number is out of bounds, NaN or infinite (what diverged proves nothing).
+        TypeError, ValueError: no bound, or bounds that nothing can obey; nothing measured, or no numbers.
     """
+    _checks.kind("sentence", sentence, str, "a text, what the lesson says")
     if at_least is None and at_most is None:
-        raise ValueError("claim needs at_least or at_most: a claim without a bound cannot fail")
-    if isinstance(measured, torch.Tensor):
-        measured = measured.flatten().tolist()
-    numbers = [float(v) for v in (measured if isinstance(measured, Iterable) else [measured])]
-    if not numbers:
-        raise ValueError("measured must hold at least one number, got none")
-    low, high = min(numbers), max(numbers)
+        raise ValueError("at_least or at_most must be given, got none: a claim without a bound cannot fail")
+    lower = -math.inf if at_least is None else _checks.real_number("at_least", at_least, at_least=-math.inf)
+    upper = math.inf if at_most is None else _checks.real_number("at_most", at_most, at_least=-math.inf)
+    if lower > upper:
+        raise ValueError(f"at_least must not be above at_most, got {lower:g} and {upper:g}")
+    numbers = _numbers(measured)
+    known = [v for v in numbers if not math.isnan(v)] or [math.nan]
+    low, high = min(known), max(known)
     value = _short(low) if len(numbers) == 1 else f"{_short(low)} to {_short(high)}, {len(numbers)} values"
-    bounds = [f"at least {at_least:g}"] if at_least is not None else []
-    bounds += [f"at most {at_most:g}"] if at_most is not None else []
+    value += f", {sum(map(math.isnan, numbers))} of them nan" if len(numbers) > 1 and any(map(math.isnan, numbers)) else ""
+    bounds = [f"at least {lower:g}"] if at_least is not None else []
+    bounds += [f"at most {upper:g}"] if at_most is not None else []
     text = f"{sentence}: {value} (claimed: {' and '.join(bounds)})"
-    lower = -math.inf if at_least is None else at_least
-    upper = math.inf if at_most is None else at_most
-    if not all(lower <= v <= upper for v in numbers):
+    if not all(math.isfinite(v) and lower <= v <= upper for v in numbers):
         raise AssertionError(f"✗ {text}")
     print(f"✓ {text}")
 
 
+def _numbers(measured: Any) -> list[float]:
+    """One number or several as floats; NaN and infinity may be among them, and the claim then fails."""
+    if isinstance(measured, (torch.Tensor, np.ndarray)):
+        measured = measured.flatten().tolist()
+    try:
+        several = [*measured] if isinstance(measured, Iterable) else [measured]
+        if isinstance(measured, (str, bytes, Mapping)) or any(isinstance(v, (str, bytes)) for v in several):
+            raise TypeError
+        numbers = [float(v) for v in several]
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"measured must be a number, or one a seed, got {_checks.shown(measured)}") from None
+    if not numbers:
+        raise ValueError("measured must hold at least one number, got none")
+    return numbers
+
+
 def _short(number: float) -> str:
-    return f"{number:.3g}" if abs(number) >= 1e-6 else "0.000000"  # below that, rounding differs between machines
+    return "0.000000" if abs(number) < 1e-6 else f"{number:.3g}"  # below that, rounding differs between machines

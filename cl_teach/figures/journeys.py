@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .. import _checks
+from ..landscapes import Surface, Trace
 from .landscapes import draw_regions, far, hollow, mark_start, tasks_of, where
 from .strengths import draw_frontier
 from .style import (
@@ -19,15 +20,13 @@ from .style import (
     Stage,
     accuracy_axis,
     array,
+    nats,
     percent,
     plain,
     strength_label,
     style_of,
     styled,
 )
-
-if TYPE_CHECKING:
-    from ..landscapes import Surface, Trace
 
 
 class Journeys:
@@ -46,6 +45,13 @@ class Journeys:
 
     @styled
     def __init__(self, surface: Surface, traces: Mapping[tuple[str, float], Trace], level: float = 0.5) -> None:
+        words = "traces must be a dict, (method, strength) -> a Trace"
+        if not isinstance(traces, Mapping):
+            raise TypeError(f"{words}, got {_checks.shown(traces)}")
+        for key in traces:
+            if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str)):
+                raise TypeError(f"{words}, got the key {_checks.shown(key)}")
+            _checks.real_number(f"traces[{key!r}], the strength,", key[1], at_least=0.0)
         self.names = tasks_of(surface, ((method, trace) for (method, _), trace in traces.items()), level)
         self.traces, self.level = dict(traces), level
         self.steps = next(iter(self.traces.values())).steps
@@ -95,16 +101,18 @@ class Journeys:
 
     def __call__(self, method: str, strength: float, step: int) -> Picture:
         """The frame of this method and strength after ``step`` training steps on B. Raises ValueError if there is none."""
+        _checks.kind("method", method, str, "a text such as 'EWC'")
+        strength = _checks.real_number("strength", strength, at_least=0.0)
         trace = self._free if method == "none" else self.traces.get((method, strength))
         if trace is None:
             there = ", ".join(f"{m} {strength_label(s)}" for m, s in self.traces)
-            raise ValueError(f"there is no path of {method} with strength {strength:g}; there are {there}")
+            raise ValueError(f"method and strength: there is no path of {method} with strength {strength:g}; there are {there}")
         if step not in self.steps:
             raise ValueError(f"step must be one of {self.steps}, got {step}")
         at, label = self.steps.index(step), style_of(method)["label"]
         rule = f", λ = {strength_label(strength)}{' does nothing' if method == 'none' else ''}"
         off = f"; {far(float(trace.residual[at]))} off the plane" if hollow(trace)[at] else ""
-        losses = {name: f"{float(trace.loss[name][at]):.2f}" for name in self.names}
+        losses = {name: nats(float(trace.loss[name][at])) for name in self.names}
         self._move(method, trace, at)
         short = ", ".join(f"{plain(name)} {loss}" for name, loss in losses.items())
         self._note.set_text(f"{plain(label)}{rule}, step {step}\ntrue loss: {short}{off}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +17,23 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from .. import _checks
-from .style import HALO, REGIONS, TASKS, THETA_A, Picture, array, canvas, plain, style_of, styled, titled
-
-if TYPE_CHECKING:
-    from ..landscapes import Surface, Trace
+from ..landscapes import Surface, Trace
+from .style import (
+    HALO,
+    REGIONS,
+    TASKS,
+    THETA_A,
+    Picture,
+    array,
+    canvas,
+    check_title,
+    literal,
+    nats,
+    plain,
+    style_of,
+    styled,
+    titled,
+)
 
 TRUE_LOSS = LinearSegmentedColormap.from_list("true loss", colormaps["magma"](np.linspace(0.05, 0.8, 256)))
 BOTH: dict[str, Any] = {"fc": "#D9C36F", "ec": "#8F7A3A", "hatch": "///"}  # where both tasks' regions overlap
@@ -33,16 +46,26 @@ OFF_PLANE = 0.2  # a point is drawn hollow where more than this share of its dis
 def tasks_of(surface: Surface, traces: Iterable[tuple[str, Trace]], level: float) -> list[str]:
     """The one or two tasks of the surface, after checking that every trace belongs to it."""
     _checks.real_number("level", level, at_least=1e-6)
+    _checks.kind("surface", surface, Surface, "a Surface, as loss_surface gives it")
     if min(len(surface.xs), len(surface.ys)) < 2:
         raise ValueError(f"surface must have two points or more along each axis, got {len(surface.xs)} and {len(surface.ys)}")
     names, found = list(surface.loss)[:2], list(traces)
     if not found:
         raise ValueError("traces must hold at least one path, got none")
+    for name in names:
+        if not bool(torch.isfinite(surface.loss[name]).any()):
+            raise ValueError(f"surface must hold finite losses of {name}, got none at its {surface.loss[name].numel()} points")
     for method, trace in found:
+        _checks.kind(f"traces: that of {method}", trace, Trace, "a Trace, as cl_teach.landscapes.trace gives it")
         if not set(names) <= set(trace.loss):
             known = ", ".join(trace.loss) or "nothing"
-            raise ValueError(f"the trace of {method} must have watched {', '.join(names)}, got {known}; see watch= of train")
+            raise ValueError(f"traces: that of {method} must have watched {', '.join(names)}, got {known}; see watch= of train")
     return names
+
+
+def _methods(traces: Mapping[str, Trace]) -> Iterable[tuple[str, Trace]]:
+    words = "a Trace, as cl_teach.landscapes.trace gives it"
+    return _checks.named("traces", traces, Trace, words, or_empty=True).items()
 
 
 def gone(trace: Trace) -> Tensor:
@@ -80,12 +103,13 @@ def draw_regions(axis: Axes, surface: Surface, level: float) -> None:
     if len(tasks) == 2:
         regions.append((np.maximum(tasks[0][1], tasks[1][1]), BOTH["fc"], BOTH["hatch"]))
     for values, color, hatch in regions:
-        if values.min() < level:
+        if _range(values)[0] < level:
             region = axis.contourf(xs, ys, values, levels=[0, level], colors=[color], hatches=[hatch])
             region.set(edgecolor=BOTH["ec"], linewidth=0)
     for (name, values), color, style in zip(tasks, REGIONS, TASKS, strict=False):
         lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.1}
-        shown = [v for v in (level, 2 * level, 4 * level) if values.min() < v < values.max()]
+        low, high = _range(values)
+        shown = [v for v in (level, 2 * level, 4 * level) if low < v < high]
         if shown:
             drawn = axis.contour(xs, ys, values, levels=shown, **lines)
             axis.clabel(drawn, [v for v in shown if v > level], fmt=lambda v, name=name: f"{name} = {v:g}", fontsize=10)
@@ -94,6 +118,12 @@ def draw_regions(axis: Axes, surface: Surface, level: float) -> None:
         axis.fill([], [], label="both", **BOTH)
     axis.set(aspect="equal", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
     axis.set(xlabel="distance between weights", ylabel="distance between weights")
+
+
+def _range(values: Any) -> tuple[float, float]:
+    """The lowest and the highest of those that are finite; far out on a plane a loss may be too large for a number."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
 
 
 def mark_start(axis: Axes, trace: Trace, color: Any = "black") -> None:
@@ -152,7 +182,7 @@ def _ending(surface: Surface, method: str, trace: Trace, names: Sequence[str], l
     x, y, away = (float(values[-1]) for values in (trace.x, trace.y, trace.residual))
     off = f", {far(away)} of it off the plane" if hollow(trace)[-1] else ""
     inside = surface.xs[0] <= x <= surface.xs[-1] and surface.ys[0] <= y <= surface.ys[-1]
-    losses = ", ".join(f"{name} {float(trace.loss[name][-1]):.2f}" for name in names)
+    losses = ", ".join(f"{name} {nats(float(trace.loss[name][-1]))}" for name in names)
     moved = f"{style_of(method)['label']} moved {far(float(gone(trace)[-1]))}{off}{'' if inside else ' (not shown)'}"
     return f"{moved}, true losses {losses}, {where(trace, names, level)}"
 
@@ -183,12 +213,15 @@ def landscape(
 
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), figure 1, which is a sketch.
     """
-    names = tasks_of(surface, traces.items(), level)
-    first, rings = names[0], rings or {}
+    check_title(title)
+    names = tasks_of(surface, _methods(traces), level)
+    first, rings = names[0], {} if rings is None else rings
+    for name, ring in _checks.named("rings", rings, Tensor, "a closed curve (points, 2)", or_empty=True).items():
+        _checks.tensor(f"rings[{name!r}]", ring, "points", 2)
     ratio = float(np.ptp(array(surface.ys)) / np.ptp(array(surface.xs)))
     figure, (axis,) = canvas(width=6.8, height=1.7 + min(7.0, 5.0 * ratio))
     draw_regions(axis, surface, level)
-    norm = _loss_scale(float(surface.loss[first].max()), torch.cat([t.loss[first] for t in traces.values()]), level)
+    norm = _loss_scale(_range(array(surface.loss[first]))[1], torch.cat([t.loss[first] for t in traces.values()]), level)
     for k, (method, trace) in enumerate(traces.items()):
         shades = TRUE_LOSS(norm(np.nan_to_num(array(trace.loss[first]), nan=np.inf, posinf=np.finfo(float).max)))
         # The first lies below the others and shows beside them where ways are the same.
@@ -197,7 +230,7 @@ def landscape(
     start = next(iter(traces.values()))
     mark_start(axis, start, TRUE_LOSS(norm(float(start.loss[first][0]))))
     for (name, ring), line in zip(rings.items(), cycle(("-", ":", "--", "-.")), strict=False):
-        axis.plot(*array(ring.T), color="#7A1FA2", ls=line, label=name, zorder=3)
+        axis.plot(*array(ring.T), color="#7A1FA2", ls=line, label=literal(name), zorder=3)
     axis.set_title(title, fontsize=11)
     figure.legend(loc="outside lower center", ncols=3)
     scale: dict[str, Any] = {"label": f"true loss on {plain(first)}", "ticks": MaxNLocator(5)}
@@ -218,9 +251,10 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
     Raises:
         ValueError: the surface has no such task, or traces do not belong to it.
     """
+    _checks.kind("surface", surface, Surface, "a Surface, as loss_surface gives it")
     _checks.one_of("name", name, list(surface.loss))
     only = replace(surface, loss={name: surface.loss[name]}, accuracy={name: surface.accuracy[name]})
-    tasks_of(only, traces.items(), level=1.0)
+    tasks_of(only, _methods(traces), level=1.0)
     _checks.real_number("top", top, at_least=1e-6)
     figure, (axis,) = canvas(width=6.0, height=4.8, subplot_kw={"projection": "3d", "computed_zorder": False})
     xs, ys = np.meshgrid(array(surface.xs), array(surface.ys))
@@ -235,7 +269,7 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
         fill = {"mfc": "white", "mec": color, "mew": 2} if off else {"mfc": color, "mec": "white"}
         mark: dict[str, Any] = {"ms": 10, "ls": "none", "label": plain(style["label"]) + off, "zorder": 6}
         solid.plot(*(values[-1:] for values in way), style["marker"], **mark, **fill)
-        words.append(f"{style['label']}{off} ends at {float(trace.loss[name][-1]):.2f}")
+        words.append(f"{style['label']}{off} ends at {nats(float(trace.loss[name][-1]))}")
     first = next(iter(traces.values()))
     start = (float(first.x[0]), float(first.y[0]), min(float(first.loss[name][0]), top))
     solid.plot(*start, "o", ms=8, color="black", ls="none", label=THETA_A, zorder=6)

@@ -9,7 +9,22 @@ import numpy as np
 
 from .. import _checks
 from ..landscapes import Line
-from .style import BLUE, DOTTED, RED, THETA_A, Picture, array, canvas, literal, plain, styled, task_styles, titled
+from .style import (
+    BLUE,
+    DOTTED,
+    RED,
+    THETA_A,
+    Picture,
+    array,
+    canvas,
+    check_title,
+    literal,
+    nats,
+    plain,
+    styled,
+    task_styles,
+    titled,
+)
 
 AWAY = f"distance from {THETA_A}"
 
@@ -66,6 +81,7 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
         ValueError: no line.
     """
     _check(lines)
+    check_title(title)
     if level is not None:
         _checks.real_number("level", level, at_least=0)
     figure, axes = canvas(columns=len(lines), width=max(5.0, 3.8 * len(lines)), height=3.6, sharey=True)
@@ -79,7 +95,7 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
                 float(losses[-1]),
                 float(np.fmax.reduce(array(losses))),
             )  # of those that are numbers
-            words.append(f"to {end}, {name} from {first:.2f} to {last:.2f}, at most {top:.2f}")
+            words.append(f"to {end}, {name} from {nats(first)} to {nats(last)}, at most {nats(top)}")
         if level is not None:
             axis.axhline(level, **DOTTED)
         axis.set(xlabel=AWAY, title=f"to {literal(end)}")

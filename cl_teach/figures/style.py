@@ -177,6 +177,11 @@ def percent(value: float) -> str:
     return "nothing measured" if np.isnan(value) else f"{100 * value:.0f} %"
 
 
+def nats(loss: float) -> str:
+    """A loss as text."""
+    return f"{loss:.2f}" if np.isfinite(loss) else "not finite"
+
+
 def strength_label(strength: float) -> str:
     """A strength as a short label: 0, 0.03, 100, 10⁴."""
     if isinstance(strength, bool) or not isinstance(strength, (int, float, np.number)):
@@ -204,8 +209,12 @@ def task_styles(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
 
 def titled(title: str, alt: str) -> str:
     """The text of a picture with a title, or without."""
-    _checks.kind("title", title, str, "a text, shown above the picture")
     return f"{title}: {alt}" if title else alt
+
+
+def check_title(title: object) -> None:
+    """An error for what is no text, before anything is drawn."""
+    _checks.kind("title", title, str, "a text, shown above the picture")
 
 
 def accuracy_axis(axis: Axes, which: str = "y", lowest: float = 0.0) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from .. import _checks
-from .style import REGIONS, TASKS, THETA_A, Picture, array, canvas, plain, style_of, styled, titled
+from .style import REGIONS, TASKS, THETA_A, Picture, array, canvas, check_title, plain, style_of, styled, titled
 
 
 def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor]) -> None:
@@ -54,6 +54,7 @@ def two_weight_surface(
     Raises:
         TypeError, ValueError: losses of other tasks, of other shapes than the grid or with NaN; points without two coordinates.
     """
+    check_title(title)
     size = len(_checks.axis("w2", w2)), len(_checks.axis("w1", w1))
     for name, values in _checks.named("losses", losses, Tensor, "a tensor of losses on the grid").items():
         _checks.one_of("losses", name, ("A", "B"))

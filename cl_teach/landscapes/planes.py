@@ -49,7 +49,8 @@ class Plane:
             raise ValueError(f"first and second must be orthonormal, got products {products}; plane_through makes them so")
 
     def point(self, x: float, y: float) -> Named:
-        """The weights at (x, y)."""
+        """The weights at (x, y), finite numbers."""
+        x, y = (_checks.real_number(name, value, at_least=-math.inf) for name, value in (("x", x), ("y", y)))
         return {name: o + x * self.first[name] + y * self.second[name] for name, o in self.origin.items()}
 
     def project(self, weights: Weights) -> Projection:
@@ -116,6 +117,16 @@ class Trace:
     loss: Named
     accuracy: Named
 
+    def __post_init__(self) -> None:
+        n = len(self.steps)
+        for name, value in (("x", self.x), ("y", self.y), ("residual", self.residual)):
+            _checks.tensor(name, value, "n", finite=False)
+        curves = [self.x, self.y, self.residual, *self.loss.values(), *self.accuracy.values()]
+        if lengths := [tuple(t.shape) for t in curves if t.shape != (n,)]:
+            raise ValueError(
+                f"steps must be as many as there are points, losses and accuracies, got {n} and shape {lengths[0]}"
+            )
+
 
 def trace(plane: Plane, history: History) -> Trace:
     """Project the way that ``history`` recorded.
@@ -128,16 +139,20 @@ def trace(plane: Plane, history: History) -> Trace:
     """
     check_plane(plane)
     if not isinstance(history, History):
-        raise TypeError(f"history must be a History, as train returns it, got {type(history).__name__}")
+        raise TypeError(f"history must be a History, as train returns it, got {_checks.shown(history)}")
     if not history.weights:
         raise ValueError("history must hold weights, got none; train with keep_weights=True")
-    seen = [plane._project("history", weights) for weights in history.weights]
+    counts = [len(history.steps), len(history.weights), *(len(found) for found in history.watched.values())]
+    n = min(counts)  # Ctrl-C may have come in between
+    if not n:
+        raise ValueError("history must hold a step with all that was watched there, got none")
+    seen = [plane._project("history", weights) for weights in history.weights[:n]]
     x, y, residual = torch.tensor(seen, dtype=torch.float64).T
     measured = [
-        {name: torch.tensor([getattr(e, what) for e in found], dtype=torch.float64) for name, found in history.watched.items()}
+        {name: torch.tensor([getattr(e, what) for e in es[:n]], dtype=torch.float64) for name, es in history.watched.items()}
         for what in ("loss", "accuracy")
     ]
-    return Trace(list(history.steps[: len(x)]), x, y, residual, *measured)
+    return Trace(list(history.steps[:n]), x, y, residual, *measured)
 
 
 def grid_around(traces: Iterable[Trace], n: int = 41, margin: float = 0.15) -> tuple[Tensor, Tensor]:
@@ -148,15 +163,16 @@ def grid_around(traces: Iterable[Trace], n: int = 41, margin: float = 0.15) -> t
         margin: on each side, as a share of the longer side.
 
     Raises:
-        ValueError: no trace, traces that never move, or fewer than two points.
+        TypeError, ValueError: no trace, traces that never move, or fewer than two points.
     """
-    _checks.whole_number("n", n, at_least=2)
-    _checks.real_number("margin", margin, at_least=0)
+    n, margin = _checks.whole_number("n", n, at_least=2), _checks.real_number("margin", margin, at_least=0)
+    if not isinstance(traces, Iterable):
+        raise TypeError(f"traces must be several Trace, such as the values of a dict, got {_checks.shown(traces)}")
     found = list(traces)
     if not found:
         raise ValueError("traces must hold at least one Trace, got none")
     if strange := [t for t in found if not isinstance(t, Trace)]:
-        raise TypeError(f"traces must be several Trace, such as the values of a dict, got one {type(strange[0]).__name__}")
+        raise TypeError(f"traces must be several Trace, such as the values of a dict, got one {_checks.shown(strange[0])}")
     places = torch.stack([torch.cat([t.x for t in found]), torch.cat([t.y for t in found])])  # (2, points)
     low, high = places.min(1).values, places.max(1).values
     longest = float((high - low).max())
@@ -174,7 +190,7 @@ def grid_around(traces: Iterable[Trace], n: int = 41, margin: float = 0.15) -> t
 def check_plane(plane: object, model: nn.Module | None = None) -> None:
     """Raises an error if ``plane`` is none, or none of the weights of ``model``."""
     if not isinstance(plane, Plane):
-        raise TypeError(f"plane must be a Plane such as plane_through(a, b, c), got {type(plane).__name__}")
+        raise TypeError(f"plane must be a Plane such as plane_through(a, b, c), got {_checks.shown(plane)}")
     if model is not None:
         weights_of("plane", plane.origin, _checks.trainable(model))
 
@@ -183,7 +199,9 @@ def weights_of(name: str, given: Weights, like: Mapping[str, Tensor] | None = No
     """``given`` in at least float32, checked to be finite; a copy, if it has to have the names and shapes of ``like``."""
     found = _checks.trainable(given) if isinstance(given, nn.Module) else given
     if not isinstance(found, Mapping) or not found or not all(isinstance(t, Tensor) for t in found.values()):
-        raise TypeError(f"{name} must be a model or a dict of its trainable parameters, got {type(given).__name__}")
+        raise TypeError(f"{name} must be a model or a dict of its trainable parameters, got {_checks.shown(given)}")
+    if strange := [n for n, t in found.items() if not t.is_floating_point()]:
+        raise TypeError(f"{name} must hold floating-point weights, got {found[strange[0]].dtype} in {strange[0]}")
     broken = [n for n, t in found.items() if not bool(torch.isfinite(t).all())]
     if broken:
         raise ValueError(f"{name} must hold finite weights, got NaN or infinity in {broken[0]}")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from .. import _checks
 from .._prepare import prepare
 from .._weights import Named, same_buffers
 from ..fast.grid import table
@@ -23,14 +24,18 @@ def two_weight_losses(data: Split, w1: Tensor, w2: Tensor) -> Tensor:
 
     Args:
         data: inputs (N, 2), labels 0 or 1.
-        w1, w2: values of the first and second weight, shapes (A,) and (B,).
+        w1, w2: values of the first and second weight, floating point, shapes (A,) and (B,).
 
     Returns:
         Losses of shape (B, A): rows follow w2, columns w1, as matplotlib's contour plots expect.
 
     Raises:
-        ValueError: ``data`` is not two-dimensional with labels 0 and 1.
+        TypeError, ValueError: ``data`` is not two-dimensional with labels 0 and 1, or the weights are no such tensors.
     """
+    _checks.kind("data", data, Split, "a cl_teach.Split such as task.train")
+    for name, w in (("w1", w1), ("w2", w2)):
+        if not _checks.tensor(name, w, "N").is_floating_point():
+            raise TypeError(f"{name} must hold floating-point numbers, such as torch.linspace(-1, 2, 31), got {w.dtype}")
     if data.x.ndim != 2 or data.x.shape[1] != 2 or int(data.y.max()) > 1:
         raise ValueError(
             f"data must hold inputs (N, 2) with labels 0 or 1, got {tuple(data.x.shape)} and labels up to {int(data.y.max())}"
@@ -50,7 +55,7 @@ class Surface:
         loss, accuracy: name of the data -> mean cross-entropy in nats, share classified correctly; (B, A) each.
 
     Raises:
-        ValueError: the tables have other shapes than the grid, or the two dicts other names than each other.
+        TypeError, ValueError: axes that do not increase, tables of other shapes than the grid, or two dicts of other names.
     """
 
     xs: Tensor
@@ -59,7 +64,12 @@ class Surface:
     accuracy: Named
 
     def __post_init__(self) -> None:
+        for name, axis in (("xs", self.xs), ("ys", self.ys)):
+            if bool((_checks.tensor(name, axis, "N").diff() <= 0).any()):
+                raise ValueError(f"{name} must increase, got {axis.tolist()[:5]}")
         shape = (len(self.ys), len(self.xs))
+        for name, found in (("loss", self.loss), ("accuracy", self.accuracy)):
+            _checks.named(name, found, Tensor, f"a tensor of shape {shape}")
         tables = [*self.loss.values(), *self.accuracy.values()]
         if self.loss.keys() != self.accuracy.keys() or not tables or any(t.shape != shape for t in tables):
             raise ValueError(f"loss and accuracy must have the same names and the shape {shape} of the grid")
@@ -107,17 +117,23 @@ def by_name(data: DataSets) -> dict[str, Split | Task]:
             raise ValueError(f"data must hold tasks of different names, got {[d.name for d in data]}; a dict names them anew")
         data = {d.name: d for d in data}
     if not isinstance(data, Mapping) or not all(isinstance(d, (Split, Task)) for d in data.values()):
-        raise TypeError(f"data must be a Split, a Task, a list of Task or a dict of either, got {type(data).__name__}")
+        raise TypeError(f"data must be a Split, a Task, a list of Task or a dict of either, got {_checks.shown(data)}")
     if not data:
         raise ValueError("data must hold at least one Split or Task, got none")
+    if len({str(name) for name in data}) < len(data):
+        raise ValueError(f"data must have names that differ as texts, got {list(data)}")
     return {str(name): found for name, found in data.items()}
 
 
 def _axis(name: str, values: Sequence[float] | Tensor) -> Tensor:
+    refusal = TypeError(f"{name} must be a list or tensor of numbers, got {_checks.shown(values)}")
     try:
-        axis = torch.as_tensor(values, dtype=torch.float64).detach().cpu()
+        axis = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"{name} must be a list or tensor of numbers, got {type(values).__name__}") from None
+        raise refusal from None
+    if axis.is_complex() or axis.dtype == torch.bool or not axis.ndim:
+        raise refusal
+    axis = torch.as_tensor(values, dtype=torch.float64).detach().cpu()  # a list at once: float32 would round
     if axis.ndim != 1 or not len(axis):
         raise ValueError(f"{name} must hold at least one number, in one dimension, got shape {tuple(axis.shape)}")
     if not bool(torch.isfinite(axis).all()) or bool((axis.diff() <= 0).any()):

@@ -1,9 +1,12 @@
 """Checks of exercises tell a right answer from a wrong one, and never stop a lesson."""
 
+import math
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 import cl_teach as cl
 from cl_teach.course import exercises
@@ -65,6 +68,49 @@ def test_exercises(exercise, capsys):
     assert wrong.startswith(f"✗ Exercise {exercise}, not yet")
     assert to_do.startswith(f"· Exercise {exercise} is still to do")
     assert nonsense.startswith(f"✗ Exercise {exercise}, not yet: it stopped with")
+
+
+class Evil(Exception):
+    """Fails even at saying what it is."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+class Stubborn:
+    def __getattr__(self, name):
+        raise Evil
+
+    def __call__(self, *args, **options):
+        raise Evil
+
+    def __float__(self):
+        raise Evil
+
+    __bool__ = __array__ = __float__
+
+
+def again(*args):
+    return again(*args)
+
+
+def lines(*args):
+    raise ValueError("one\ntwo")
+
+
+ANSWERS = [
+    None, 0, math.nan, math.inf, 10**400, True, 1j, b"1", [], (), {}, [None], torch.zeros(0), torch.full((9,), math.nan), cl,
+    int, object(), iter([]), Stubborn(), lambda *args: None, lambda *args: [], lambda *args: torch.zeros(0),
+    lambda *args: sys.exit(1), again, lines,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("exercise", sorted(RIGHT))
+def test_no_answer_of_any_kind_stops_a_lesson_or_solves_by_being_empty(exercise, capsys):
+    for answer in ANSWERS:
+        cl.check(exercise, answer)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == len(ANSWERS) and all(line.startswith(f"✗ Exercise {exercise}, not yet: ") for line in said)
 
 
 def test_unknown_exercise():

@@ -1,5 +1,6 @@
 """Claims stop a lesson when they are false."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,3 +37,21 @@ def test_setup_says_where_it_runs(capsys):
     cl.setup()
     assert torch.get_default_dtype() == torch.float64
     assert capsys.readouterr().out.startswith("cl_teach is ready, running on c")
+
+
+def test_what_is_no_number_fails_and_is_printed_as_it_is():
+    nan, inf = float("nan"), float("inf")
+    for measured, words in (
+        (nan, "c: nan (claimed"),
+        ([nan, 0.9, 0.7], "c: 0.7 to 0.9, 3 values, 1 of them nan"),
+        (inf, "c: inf ("),
+    ):
+        with pytest.raises(AssertionError) as caught:
+            cl.claim("c", measured, at_least=0.4)
+        assert words in str(caught.value)
+
+
+def test_numbers_of_numpy_and_tensors_are_measured(capsys):
+    for measured in (np.float32(0.5), np.array([[0.5]]), [torch.tensor(0.5)], iter([0.5]), {"a": 0.5}.values()):
+        cl.claim("c", measured, at_least=np.float64(0.5), at_most=torch.tensor(1))
+    assert capsys.readouterr().out == 5 * "✓ c: 0.5 (claimed: at least 0.5 and at most 1)\n"

@@ -100,3 +100,9 @@ def test_bars_of_label_choices_stand_in_the_order_given():
         assert [text.get_text() for text in axis.get_xticklabels()] == list(ratios)
         assert [text.get_text() for text in axis.texts] == [f"{ratio:.2f}" for ratio in ratios.values()]
         has_points(axis.lines[0], [0, 1], [1, 1])
+
+
+def test_an_estimate_that_is_too_large_is_seen_as_large_as_it_is():
+    for ratio, top in ((1.0, 1.25), (4.0, 4.6)):
+        axis = figures.label_choices({"a": {"exact": 1.0, "true": ratio}}).figure.axes[0]
+        assert axis.get_ylim()[1] == pytest.approx(top)

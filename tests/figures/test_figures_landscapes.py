@@ -88,7 +88,8 @@ def test_regions_hold_the_points_below_the_level_and_the_hatched_one_those_of_bo
 
 def test_a_point_is_hollow_from_a_fifth_of_its_distance_off_the_plane():
     share = torch.tensor([0.0, 0.19, 0.199, 0.201, 0.21]).double()  # of a distance of 1, save at the start
-    away = replace(TRACES["EWC"], x=(share > 0) * (1 - share**2).sqrt(), y=torch.zeros(5).double(), residual=share)
+    x = (share > 0) * (1 - share**2).sqrt()
+    away = replace(TRACES["EWC"], steps=list(range(5)), x=x, y=0 * x, residual=share, loss={}, accuracy={})
     assert hollow(away).tolist() == [False, False, False, True, True]
 
 
@@ -143,7 +144,7 @@ def test_a_path_that_diverged_leaves_the_others_their_colours():
     lost = replace(TRACES["L2"], loss={name: torch.tensor([2.0, 1e30, math.nan]).double() for name in "AB"})
     picture = figures.landscape(surface(), {"EWC": TRACES["EWC"], "L2": lost})
     alone = figures.landscape(surface(), {"EWC": TRACES["EWC"]})
-    assert "true losses A nan, B nan" in picture.alt
+    assert "true losses A not finite, B not finite" in picture.alt
     for drawn, top in ((picture, 2.0), (alone, 1.0)):  # the scale ends at twice the level, or at the highest loss on the map
         (end,) = [line for line in drawn.figure.axes[0].lines if line.get_label() == "EWC"]
         assert to_hex(end.get_markerfacecolor()) == to_hex(TRUE_LOSS((0.4 - 0.2) / (top - 0.2)))
@@ -159,7 +160,10 @@ def test_what_lies_outside_the_picture_is_said():
         (lambda: figures.landscape(Surface(T[:1], T, {"A": T[:, None]}, {"A": T[:, None]}), TRACES), "two points or more"),
         (lambda: figures.landscape(surface(), {}), "traces must hold at least one"),
         (lambda: figures.landscape(surface(), TRACES, level=0.0), "level must be"),
-        (lambda: figures.landscape(surface(), {"EWC": replace(TRACES["EWC"], loss={"A": T})}), "EWC.* must have watched A, B"),
+        (
+            lambda: figures.landscape(surface(), {"EWC": replace(TRACES["EWC"], loss={"A": T[:3]})}),
+            "EWC must have watched A, B, got A",
+        ),
         (lambda: figures.surface_3d(surface(), TRACES, "A", top=-1.0), "top must be"),
         (lambda: figures.surface_3d(surface(), TRACES, "C"), "name must be one of 'A', 'B', got 'C'"),
     ],
@@ -167,3 +171,16 @@ def test_what_lies_outside_the_picture_is_said():
 def test_bad_input_gets_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_where_a_loss_is_too_large_for_a_number_the_regions_are_those_without_it():
+    far = surface()
+    for loss in far.loss.values():
+        loss[0, 0], loss[0, 1] = math.nan, math.inf
+    axis = figures.landscape(far, TRACES).figure.axes[0]
+    assert [len(contours(axis, filled)) for filled in (True, False)] == [3, 2]
+    usual = figures.landscape(surface(), TRACES).figure.axes[0]
+    for drawn, expected in zip(contours(axis, False), contours(usual, False), strict=True):
+        assert drawn.levels.tolist() == expected.levels.tolist()
+    lost = replace(TRACES["EWC"], loss={name: torch.full((3,), math.nan).double() for name in "AB"})
+    assert "EWC ends at not finite" in figures.surface_3d(far, {"EWC": lost}, "A").alt

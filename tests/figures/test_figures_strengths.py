@@ -1,8 +1,12 @@
+import math
+
 import pytest
 from figure_inputs import SWEEPS, has_points, is_good, is_upright_at, labelled
 
+import cl_teach as cl
 from cl_teach import figures
 from cl_teach.figures.style import style_of
+from cl_teach.sweeps import Result
 
 
 def test_frontier():
@@ -57,3 +61,49 @@ def test_both_kinds_of_step_and_the_limit_of_one():
     has_points(labelled(axis, "proximal step"), [10, 99], [0.75, 0.7])
     is_upright_at(axis.lines[-1], 50)
     assert axis.texts[0].xy[0] == 50
+
+
+def swept(methods: tuple[str, ...] = ("L2", "EWC")) -> cl.Sweep:
+    """The results of ``SWEEPS`` of these methods; of two seeds, 0.02 apart."""
+    sweep = cl.Sweep(("L2", "EWC"), {method: tuple(map(float, SWEEPS[method])) for method in SWEEPS}, (0, 1))
+    for method in methods:
+        for strength, pair in SWEEPS[method].items():
+            for seed, gap in ((0, 0.01), (1, -0.01)):
+                a, b = (cl.Evaluation(1.0, value + gap) for value in pair)
+                sweep.results[method, float(strength), seed] = Result(a, b, 1.0, {}, {}, cl.History())
+    return sweep
+
+
+def test_a_sweep_is_drawn_as_it_is():
+    for draw in (figures.frontier, lambda given: figures.strength_frame(given, "L2", 0.1)):
+        picture = draw(swept())
+        assert picture.png == draw(SWEEPS).png and picture.alt == draw(SWEEPS).alt
+
+
+def test_of_an_interrupted_sweep_what_is_done_is_drawn():
+    picture = figures.frontier(swept(methods=("EWC",)))
+    assert [line.get_label() for line in picture.figure.axes[0].lines if line.get_label()[0] != "_"] == ["EWC"]
+    with pytest.raises(ValueError, match=r"sweeps must hold at least one result.* got none of L2, EWC"):
+        figures.frontier(swept(methods=()))
+
+
+def test_what_was_not_measured_is_a_gap_and_the_limits_stay():
+    gaps = {"EWC": {1.0: (0.5, 0.6), 2.0: (math.nan, 0.9), 3.0: (0.7, math.nan)}, "L2": {1.0: (math.nan, math.nan)}}
+    picture = figures.frontier(gaps)
+    axis = picture.figure.axes[0]
+    assert (axis.get_xlim(), axis.get_ylim()) == ((0.45, 1.0), (0.55, 1.0))
+    assert "EWC is best at lambda 1 with A 50 %, B 60 %; L2 was not measured" in picture.alt
+    has_points(labelled(axis, "EWC"), [0.5, math.nan, 0.7], [0.6, 0.9, math.nan])
+    assert "task A nothing measured, task B 90 %" in figures.strength_frame(gaps, "EWC", 2.0).alt
+    lost = figures.frontier({"L2": gaps["L2"]}).figure.axes[0]
+    assert (lost.get_xlim(), lost.get_ylim()) == ((0.0, 1.0), (0.0, 1.0))
+
+
+def test_a_name_that_begins_with_a_dash_is_in_the_legend_all_the_same():
+    texts = figures.frontier({"_mine": SWEEPS["EWC"], "$x$": SWEEPS["L2"]}).figure.axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in texts] == [" _mine", r"\$x\$"]
+
+
+def test_one_kind_of_step_and_no_limit():
+    axis = figures.stability({"gradient": {10: 0.8, 99: math.nan}}, math.inf).figure.axes[0]
+    assert len(axis.lines) == 1 and not axis.texts

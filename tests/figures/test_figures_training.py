@@ -65,3 +65,11 @@ def test_answers_that_are_right_have_a_tick():
     assert [axis.title.get_color() == "black" for axis in panels] == [k in (0, 1, 3) for k in range(8)]
     assert all((axis.images[0].get_array() == DIGITS.x[k, 0].numpy()).all() for k, axis in enumerate(panels))
     assert "3 of 8 shown digits right" in picture.alt
+
+
+def test_every_watched_task_has_a_curve_and_its_own_name():
+    half = [cl.Evaluation(1.0, 0.5), cl.Evaluation(1.0, 0.6)]
+    watched = dict.fromkeys(("$a$ $b$", "_B", "C"), half)
+    axis = figures.learning_curves(cl.History(steps=[0, 10], watched=watched)).figure.axes[0]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [r"task \$a\$ \$b\$", "task  _B", "task C"]
+    assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 3

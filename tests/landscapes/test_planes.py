@@ -100,6 +100,13 @@ def test_a_trace_is_the_projection_of_each_step_with_what_was_measured_there():
     )
 
 
+def test_a_history_that_was_interrupted_in_between_gives_what_is_whole():
+    cut = history(*SOLUTIONS)
+    cut.watched["A"].pop()
+    trace = landscapes.trace(THROUGH, cut)
+    assert trace.steps == [0, 10] and len(trace.x) == len(trace.loss["A"]) == len(trace.accuracy["A"]) == 2
+
+
 def test_training_gives_a_trace_that_starts_at_the_plane_s_origin():
     model, data = tiny(), task()
     start = weights(model)

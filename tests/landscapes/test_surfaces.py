@@ -86,7 +86,8 @@ TABLE: list[Case] = [
             ("not increasing", [0.0, 1.0, 1.0], r"1.0, 1.0", "increasing"),
             ("falling", [1.0, 0.0], r"\[1.0, 0.0\]", "linspace"),
             ("of words", "ab", "str", "numbers"),
-            ("a number", 3.0, r"\(\)", "one dimension"),
+            ("a number", 3.0, "3.0", "numbers"),
+            ("in two dimensions", [[0.0, 1.0]], r"\(1, 2\)", "one dimension"),
         ]
     ],
     *[

@@ -34,6 +34,14 @@ def check(exercise: str, answer: object = ...) -> None:
     hint = asked.hint
     try:
         right = bool(asked.is_right(answer))
-    except Exception as error:  # whatever a student's code raises is told to the student
-        hint, right = f"it stopped with {type(error).__name__}: {error}", False
+    except (Exception, SystemExit) as error:  # whatever a student's code raises is told to the student
+        hint, right = f"it stopped with {type(error).__name__}{_told(error)}", False
     print(f"✓ Exercise {exercise} is solved." if right else f"✗ Exercise {exercise}, not yet: {hint}.")
+
+
+def _told(error: BaseException) -> str:
+    """What an error says, on one line; a student's own may fail even at that."""
+    try:
+        return f": {' '.join(str(error).split())[:300]}"
+    except Exception:
+        return ""

@@ -25,5 +25,6 @@ class Exercise:
 
 
 def close(a: Any, b: Any) -> bool:
-    """Whether two numbers, or two lists or tensors of them, agree to a millionth."""
-    return torch.allclose(torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64), rtol=1e-6)
+    """Whether two numbers, or two lists or tensors of as many of them, agree to a millionth."""
+    one, other = (torch.as_tensor(values, dtype=torch.float64).flatten() for values in (a, b))
+    return len(one) == len(other) and torch.allclose(one, other, rtol=1e-6)  # which would take an empty one for equal to any
