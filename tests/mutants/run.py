@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import importlib.util
 import json
@@ -34,6 +35,7 @@ from mutate import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "cl_teach"
+LIMIT = 20.0  # seconds a mutant may take in any case, beside four times what its tests take without it
 MEMORY = 8 * 2**30  # bytes a process may allocate: a wrong size must not stop the machine
 
 
@@ -108,7 +110,8 @@ def outcomes(project: Project, jobs: Iterable[Job], processes: int) -> Iterator[
         try:
             while True:
                 while free and (job := next(queue, None)):
-                    running[_started(project, job, folder := free.pop())] = job, folder, time.monotonic()
+                    folder = free.pop()
+                    running[_started(project, job, folder)] = job, folder, time.monotonic()
                 if not running:
                     return
                 time.sleep(0.02)
@@ -123,7 +126,7 @@ def outcomes(project: Project, jobs: Iterable[Job], processes: int) -> Iterator[
                     output = Path(f"{folder}.txt").read_text(errors="replace")
                     failed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
                     words = failed[0] if failed else f"no end within {job.limit:.0f} s" if not ended else f"status {status}"
-                    yield Outcome(job, ended and status == 0, time.monotonic() - start, words[:150], output)
+                    yield Outcome(job, bool(ended and status == 0), time.monotonic() - start, words[:150], output)
         finally:
             for pid in running:
                 _ended(pid, wait=True)
@@ -186,7 +189,7 @@ def tested(project: Project, chosen: Sequence[Mutant], processes: int) -> Iterat
             raise SystemExit(f"{outcome.job.tests[0]} fails on what is not mutated: {outcome.words}\n{outcome.output[-3000:]}")
         took[outcome.job.tests[0]] = outcome.seconds
     print(f"all {len(files)} test files pass on what is not mutated", flush=True)
-    jobs = [Job(tests := project.tests_of(m.file), 20 + 4 * sum(took[t] for t in tests), m) for m in chosen]
+    jobs = [Job(tests := project.tests_of(m.file), LIMIT + 4 * sum(took[t] for t in tests), m) for m in chosen]
     for outcome in outcomes(project, jobs, processes):
         assert outcome.job.mutant
         seconds = round(outcome.seconds, 1)
@@ -271,6 +274,7 @@ def _import_what_takes_long() -> None:
     import torchvision.datasets  # noqa: F401
 
     torch.set_num_threads(1)
+    gc.freeze()  # or every child would collect, and so copy, all of this again
 
 
 if __name__ == "__main__":
