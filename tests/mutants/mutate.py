@@ -49,7 +49,7 @@ def mutants(file: str, source: str, taste: Collection[str] = (), knobs: Collecti
     """All mutants of a module.
 
     Left alone are docstrings, annotations, texts of errors, asserts, ``__all__``, what only type checkers read, and what is
-    declared: keyword arguments named in ``taste``, and names in ``knobs``.
+    declared: keyword arguments and dictionary entries named in ``taste``; functions and assignments to names in ``knobs``.
     """
     lines = source.encode().splitlines(keepends=True)
     starts = [sum(map(len, lines[:i])) for i in range(len(lines))]
@@ -91,7 +91,7 @@ def _walk(node: ast.AST, function: str, anchor: Any, taste: set[str], knobs: set
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         function = f"{function}.{node.name}".lstrip(".")
     anchor = node if anchor is None and isinstance(node, ast.JoinedStr) else anchor
-    if not _without_type(node):
+    if not _without_type(node) or getattr(node, "name", None) in knobs:
         return
     for change in _changes(node, taste):
         yield change, anchor or change.old, function
@@ -127,13 +127,18 @@ def _children(node: ast.AST, taste: set[str], knobs: set[str]) -> Iterator[ast.A
             continue
         if isinstance(node, ast.keyword) and node.arg in taste:
             continue
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and knobs & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and knobs & {getattr(n, "id", "") for n in _targets(node)}:
             continue
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
             continue  # -1 is one number
         if isinstance(node, ast.Dict) and field == "values":
             value = [v for k, v in zip(node.keys, value, strict=True) if getattr(k, "value", None) not in taste]
         yield from (child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST))
+
+
+def _targets(node: Any) -> Iterator[ast.AST]:
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+        yield from ast.walk(target)
 
 
 def _like(node: Any, **fields: Any) -> Any:
@@ -259,7 +264,7 @@ def _of_call(node: Any, taste: set[str]) -> Iterator[Change]:
     args = node.args
     if len(args) >= 2 or (args and _number(args[0]) is not None):
         yield Change(f"drop {_short(args[-1])}: {_short(node)}", node, _like(node, args=args[:-1]))
-    for i in range(len(args) - 1):
+    for i in range(0 if name in NAMES else len(args) - 1):  # min and max take them in any order
         a, b = args[i : i + 2]
         if ast.unparse(a) != ast.unparse(b) and not any(isinstance(arg, ast.Starred) or _is_text(arg) for arg in (a, b)):
             new = _like(node, args=[*args[:i], b, a, *args[i + 2 :]])

@@ -35,8 +35,8 @@ def changed(source: str, **declared: list[str]) -> dict[str, str]:
                                 "-1 -> 0": "return a[0], a[(0)]", "-1 -> -2": "return a[0], a[(-2)]"}),
         ("return 0.25, 64, True", {"0.25 -> 0.5": "return (0.5), 64, True", "64 -> 128": "return 0.25, (128), True",
                                    "True -> False": "return 0.25, 64, (False)"}),
-        ("return min(a, b)", {"min -> max: min(a, b)": "return (max(a, b))", "drop b: min(a, b)": "return (min(a))",
-                              "swap a and b: min(a, b)": "return (min(b, a))"}),
+        ("return min(a, b)", {"min -> max: min(a, b)": "return (max(a, b))", "drop b: min(a, b)": "return (min(a))"}),
+        ("return f(a, b)", {"drop b: f(a, b)": "return (f(a))", "swap a and b: f(a, b)": "return (f(b, a))"}),
         ("return f(a, b=c)", {"drop b=: f(a, b=c)": "return (f(a))"}),
         ("return a.sum(0)", {"drop 0: a.sum(0)": "return (a.sum())", "sum -> mean: a.sum(0)": "return (a.mean(0))",
                              "0 -> 1": "return a.sum((1))", "0 -> -1": "return a.sum((-1))"}),
@@ -61,6 +61,11 @@ def changed(source: str, **declared: list[str]) -> dict[str, str]:
 def test_a_line_is_changed_as_it_should_be_and_no_further(line: str, expected: dict[str, str]) -> None:
     source = f"def g(a: Literal[1] | None, b: int | None = None, *, c) -> dict[int | str, 1]:\n    {line}\n"
     assert changed(source, taste=["lw"], knobs=["CHUNK"]) == expected
+
+
+def test_what_is_assigned_to_a_knob_is_left_alone_and_not_where_it_is_used() -> None:
+    source = "N, M = 64, 32\nx = 64 + N\ndef size(n): return n + 1\n"
+    assert set(changed(source, knobs=["N", "size"])) == {"64 -> 128", "+ -> -: 64 + N"}
 
 
 def test_names_of_types_defaults_and_what_only_checkers_read() -> None:
