@@ -105,3 +105,8 @@ def test_without_joint_training_nothing_is_said_of_it():
     steps = {"gradient": {10: 0.8, 99: 0.1}, "proximal": {10: 0.8, 99: 0.7}}
     ends = "the gradient step ends at 10 %; the proximal step ends at 70 %; its limit is 50."
     assert figures.stability(steps, 50).alt == f"Mean accuracy over lambda up to 99: {ends}"
+
+
+def test_accuracies_of_the_two_kinds_of_step_are_told_in_percent():
+    axis = figures.stability({"gradient": {10: 0.8}, "proximal": {10: 0.8}}, 50).figure.axes[0]
+    assert axis.yaxis.get_major_formatter()(0.8) == "80 %"
