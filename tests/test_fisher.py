@@ -914,3 +914,31 @@ def test_output_sensitivity(name: str) -> None:
         for key, g in zip(wanted, torch.autograd.grad(model(sample).square().sum(), list(model.parameters())), strict=True):
             wanted[key] = wanted[key] + g.abs() / 4
     assert_same(cl.output_sensitivity(model, cl.Split(x, torch.zeros(4, dtype=torch.long))), wanted, zero=1e-14)
+
+
+class Uncalled(nn.Module):
+    """A layer that is never called, before and after one that is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.called, self.after = nn.Linear(3, 2), nn.Conv1d(2, 3, 2), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.called(x).sum(2)
+
+
+def test_a_layer_that_is_never_called_has_zeros_and_does_not_hold_up_the_others(float64: None) -> None:
+    model, x, y = Uncalled(), torch.randn(6, 2, 4), torch.randint(0, 3, (6,))
+    assert set(ways(model, x).values()) == {"closed"}
+    found = cl.diagonal_fisher(model, cl.Split(x, y))
+    assert_same(found, reference(model, x, "exact", y))
+    assert not any(bool(found[f"{layer}.{part}"].any()) for layer in ("before", "after") for part in ("weight", "bias"))
+
+
+def test_an_embedding_whose_gradient_is_scaled_by_frequency_is_not_taken_for_a_usual_one(float64: None) -> None:
+    model, (_, x) = Tokens(scale_grad_by_freq=True), tokens((5,))
+    x[0], x[-1] = torch.arange(5), torch.arange(1, 6)  # the samples that are judged by meet no word twice
+    x[1:-1, 0] = x[1:-1, 1]  # others do
+    y = torch.randint(0, 3, (len(x),))
+    assert ways(model, x)["embedding.weight"] != "closed"
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), reference(model, x, "exact", y))

@@ -143,3 +143,17 @@ def test_several_processes_may_be_the_first(tmp_path: Path) -> None:
     assert all(user.returncode == 0 for user in users), answers
     assert len({answer for answer, _ in answers}) == 1
     assert whole(tmp_path) and len(list((tmp_path / "MNIST" / "raw").iterdir())) == 4
+
+
+def test_an_interruption_after_the_file_has_its_name_is_told_as_it_is(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "MNIST" / "raw" / LABELS).unlink()
+    replace = os.replace
+
+    def interrupted(source: str, target: Path) -> None:
+        replace(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupted)
+        _mnist.unpack(cache)
+    assert whole(cache)

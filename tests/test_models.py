@@ -92,3 +92,31 @@ def test_a_model_without_logits_is_told(forward: Callable[[torch.Tensor], object
     model.register_forward_hook(lambda module, inputs, output: forward(output))
     with pytest.raises(ValueError, match=rf"model must give logits of shape \(N, classes\), got {got}"):
         cl.evaluate(model, cl.Split(torch.rand(4, 2), torch.arange(4)))
+
+
+def test_the_article_s_cnn_layer_by_layer() -> None:
+    model = cl.article_cnn(device="cpu").double()
+    kinds = [nn.Conv2d, nn.MaxPool2d, nn.ReLU, nn.Conv2d, nn.Dropout2d, nn.MaxPool2d, nn.ReLU]
+    assert [type(layer) for layer in model] == [*kinds, nn.Flatten, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    x = torch.rand(3, 1, 28, 28, dtype=torch.float64)
+    first, second, third, fourth = (layer for layer in model if hasattr(layer, "weight"))
+    a = nn.functional.max_pool2d(nn.functional.conv2d(x, first.weight, first.bias), 2).clamp(min=0)
+    a = nn.functional.max_pool2d(nn.functional.conv2d(a, second.weight, second.bias), 2).clamp(min=0)
+    assert a.shape == (3, 20, 4, 4)
+    hidden = (a.flatten(1) @ third.weight.T + third.bias).clamp(min=0)
+    torch.testing.assert_close(model.eval()(x), hidden @ fourth.weight.T + fourth.bias)
+    assert [layer.p for layer in model if isinstance(layer, (nn.Dropout, nn.Dropout2d))] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("make", [cl.mlp, cl.article_cnn])
+def test_without_a_seed_it_is_zero(make: Callable[..., nn.Module]) -> None:
+    assert torch.equal(weights(make(device="cpu")), weights(make(device="cpu", seed=0)))
+
+
+@pytest.mark.parametrize("make", [cl.mlp, cl.article_cnn])
+def test_two_classes_are_enough_and_one_is_refused(make: Callable[..., nn.Module]) -> None:
+    assert make(n_classes=2, device="cpu")[-1].out_features == 2
+    with pytest.raises(ValueError, match="n_classes must be at least 2, got 1"):
+        make(n_classes=1, device="cpu")
+    narrow = cl.mlp(hidden=(1,), n_inputs=1, device="cpu")
+    assert [tuple(p.shape) for p in narrow.parameters()] == [(1, 1), (1,), (10, 1), (10,)]

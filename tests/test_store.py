@@ -411,3 +411,12 @@ def test_a_file_without_permission(path: Path) -> None:
         assert_values(store.done())
         with pytest.raises(OSError, match=r"cannot be used: .*readonly"):
             store.claim([(1,)])
+
+
+def test_who_gets_no_claim_puts_no_lock_beside_the_file(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as one, opened(tmp_path / "store") as other:
+        assert one.claim([]) == [] and os.listdir(tmp_path) == ["store"]
+        one.put({(1,): 0})
+        assert one.claim([(1,)]) == [] and os.listdir(tmp_path) == ["store"]
+        assert one.claim([(2,)]) == [(2,)] and other.claim([(2,)]) == []
+        assert sorted(os.listdir(tmp_path)) == ["store", "store" + one._owner]

@@ -219,7 +219,7 @@ def test_split_and_task_keep_what_they_promise() -> None:
         assert cl.Split(torch.zeros(3, 2), torch.tensor([0, 1, 2], dtype=kind)).y.dtype == torch.int64
     data = cl.Split(torch.rand(5, 2), torch.arange(5))
     assert data.first(None) is data and len(data.first(2)) == 2 and torch.equal(data.first(2).x, data.x[:2])
-    held_out = data.last(1)
+    held_out = data.last(3)
     assert data.last(None) is data and torch.equal(held_out.x, data.x[2:]) and held_out.y.tolist() == data.y[2:].tolist()
     assert torch.equal(data.last(len(data)).x, data.x)
     assert data.to("cpu") is data and data.to(dtype=torch.float64).x.dtype == torch.float64

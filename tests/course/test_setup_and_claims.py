@@ -55,3 +55,24 @@ def test_numbers_of_numpy_and_tensors_are_measured(capsys):
     for measured in (np.float32(0.5), np.array([[0.5]]), [torch.tensor(0.5)], iter([0.5]), {"a": 0.5}.values()):
         cl.claim("c", measured, at_least=np.float64(0.5), at_most=torch.tensor(1))
     assert capsys.readouterr().out == 5 * "✓ c: 0.5 (claimed: at least 0.5 and at most 1)\n"
+
+
+def test_setup_takes_one_thread():
+    torch.set_num_threads(2)
+    try:
+        cl.setup()
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_number_on_the_bound_is_allowed_and_tiny_ones_are_not_told(capsys):
+    cl.claim("on it", [0.5, -0.25], at_least=-0.25, at_most=0.5)
+    cl.claim("small", [1e-6, -9e-7, 9e-7], at_most=1)
+    assert capsys.readouterr().out.splitlines() == [
+        "✓ on it: -0.25 to 0.5, 2 values (claimed: at least -0.25 and at most 0.5)",
+        "✓ small: 0.000000 to 1e-06, 3 values (claimed: at most 1)",
+    ]
+    for bounds in ({"at_least": 0.51}, {"at_most": 0.49}):
+        with pytest.raises(AssertionError, match=r"^✗ off it: 0\.5 "):
+            cl.claim("off it", 0.5, **bounds)

@@ -149,3 +149,10 @@ def test_an_infinity_in_one_thing_does_not_excuse_another() -> None:
 def test_the_samples_that_are_judged_by_are_the_first_and_the_last() -> None:
     assert two_of(torch.arange(5)).tolist() == [0, 4] and two_of(torch.arange(2)).tolist() == [0, 1]
     assert two_of(torch.arange(1)).tolist() == [0] and two_of(torch.zeros(7, 3)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("found", "chosen"), [(1.105, False), (1.095, True), (0.905, True), (0.895, False)])
+def test_a_gap_is_judged_by_the_size_of_what_the_plain_way_found(found: float, chosen: bool) -> None:
+    plain = {"a": torch.ones(1, dtype=torch.bfloat16).double()}  # of half precision a tenth is allowed
+    ways = {"quick": lambda names: {"a": torch.tensor([found]).double()}}
+    assert judge(plain, ways, torch.bfloat16) == ({"a": "quick"} if chosen else {})

@@ -92,3 +92,10 @@ def is_upright_at(line: Line2D, x: float) -> None:
 def contours(axis: Axes, filled: bool) -> list[ContourSet]:
     """The areas or the lines of equal height, in the order in which they were drawn."""
     return [found for found in axis.collections if isinstance(found, ContourSet) and found.filled is filled]
+
+
+def says(axis: Axes) -> tuple[str, str, str, list[str]]:
+    """What stands at its axes, above it and in its legend."""
+    legend = axis.get_legend()
+    entries = [text.get_text() for text in legend.get_texts()] if legend else []
+    return axis.get_xlabel(), axis.get_ylabel(), axis.get_title(), entries

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from figure_inputs import W, bowls, contours, has_points, is_good, is_upright_at, labelled
+from figure_inputs import W, bowls, contours, has_points, is_good, is_upright_at, labelled, says
 
 from cl_teach import figures
 
@@ -106,3 +106,58 @@ def test_an_estimate_that_is_too_large_is_seen_as_large_as_it_is():
     for ratio, top in ((1.0, 1.25), (4.0, 4.6)):
         axis = figures.label_choices({"a": {"exact": 1.0, "true": ratio}}).figure.axes[0]
         assert axis.get_ylim()[1] == pytest.approx(top)
+
+
+def test_every_axis_says_what_it_shows():
+    left, right = figures.laplace_frame(W, -((W - 0.5) ** 2), 0.5, 2.0, 2, 7).figure.axes
+    assert says(left) == ("weight 1", "density", "7 samples", [])
+    assert says(right) == ("weight 1", "log density", "the same, as logarithm", ["true posterior", "mode", "Laplace (normal)"])
+    one, other, scale = figures.terms(W, W, {"p": -bowls()["A"], "q": -bowls()["B"]}).figure.axes
+    assert (says(one), says(other)) == (("weight 1", "weight 2", "p", []), ("weight 1", "", "q", []))
+    assert scale.get_ylabel() == "log density below its peak"
+    one, other = figures.score_histogram({"v": torch.tensor([-2.0, 1.0]), "w": torch.tensor([2.0, 2.0])}).figure.axes
+    assert says(one) == ("score of v", "samples", "variance 4.500", [])
+    assert says(other) == ("score of w", "", "variance 0.000", [])
+    *_, scale = figures.importance_images({"now": torch.eye(28)}).figure.axes
+    assert scale.get_ylabel() == "Fisher information"
+    one, other = figures.label_choices({"late": {"exact": 1.0}, "early": {"exact": 1.0}}).figure.axes
+    assert (one.get_ylabel(), other.get_ylabel()) == ("sum of F, relative to exact", "")
+
+
+def test_both_weights_have_one_scale_and_shades_end_at_the_peak():
+    figure = figures.terms(W, W, {"p": -bowls()["A"], "q": -bowls()["B"]}).figure
+    for axis in figure.axes[:2]:
+        (shades,) = contours(axis, filled=True)
+        assert list(shades.levels) == [-200, -100, -50, -20, -8, -3, -1, 0] and axis.get_aspect() == 1
+        faces = shades.get_facecolor()
+        assert len({tuple(face) for face in faces}) == 7 and (faces[-1][:2] > faces[0][:2]).all()  # the peak is lightest
+        assert tuple(axis.get_ylim()) == (-1, 2)
+
+
+def test_the_panels_of_laplace_hold_the_peak_and_twelve_nats_below_it():
+    left, right = figures.laplace_frame(WIDE, 5 - 0.5 * WIDE**2, 0.0, 1.0, 2, 7).figure.axes
+    peak = -0.5 * math.log(2 * math.pi)
+    assert left.get_ylim() == pytest.approx((0, 1.15 * math.exp(peak)))
+    assert right.get_ylim() == pytest.approx((peak - 12, peak + 1.5))
+    for axis in (left, right):
+        true, normal = (labelled(axis, label) for label in ("true posterior", "Laplace (normal)"))
+        assert true.get_color() != normal.get_color() and true.get_linestyle() != normal.get_linestyle()
+        assert labelled(axis, "mode").get_linestyle() == ":"
+
+
+def test_scores_are_counted_from_minus_three_to_three_on_one_logarithmic_scale():
+    one, other = figures.score_histogram({"v": torch.tensor([-5.0, -2.9, 2.9, 5.0]), "w": torch.zeros(9)}).figure.axes
+    edges = [bar.get_x() for bar in one.patches] + [one.patches[-1].get_x() + one.patches[-1].get_width()]
+    assert len(one.patches) == 41 and (edges[0], edges[-1]) == pytest.approx((-3, 3))
+    assert sum(bar.get_height() for bar in one.patches) == 2  # the others lie outside
+    assert one.get_yscale() == other.get_yscale() == "log"
+    assert one.get_ylim() == other.get_ylim() and one.get_xlim() == other.get_xlim()
+
+
+def test_pixels_have_no_ticks_and_bars_room_above_one():
+    (image, _) = figures.importance_images({"now": torch.eye(28)}).figure.axes
+    assert len(image.get_xticks()) == len(image.get_yticks()) == 0
+    tables = {"late": {"exact": 1.0, "true": 0.2, "sampled": 0.9, "predicted": 0.1}, "early": {"exact": 1.0}}
+    one, other = figures.label_choices(tables).figure.axes
+    assert one.get_ylim() == other.get_ylim() == (0, 1.25)
+    assert len({bar.get_facecolor() for bar in one.patches}) == 4

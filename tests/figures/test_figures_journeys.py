@@ -2,11 +2,11 @@ import time
 from dataclasses import replace
 
 import pytest
-from figure_inputs import TRACES, has_points, is_good, journeys, labelled, only_a, surface, trace
+from figure_inputs import TRACES, has_points, is_good, journeys, labelled, only_a, says, surface, trace
 from matplotlib.colors import to_hex
 
 from cl_teach import figures
-from cl_teach.figures.style import REGIONS, style_of
+from cl_teach.figures.style import REGIONS, TASKS, style_of
 from cl_teach.landscapes import Surface
 
 RUNS = {  # all from (0.5, -1); L2 leaves the plane
@@ -142,3 +142,66 @@ def test_methods_stand_in_the_order_of_the_table_and_names_of_the_user_s_behind_
 def test_bad_input_gets_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_landscape_stands_beside_the_bars_which_stand_above_the_plane():
+    figure = journeys()("L2", 10, 10).figure
+    land, bars, plane = (axis.get_subplotspec() for axis in figure.axes)
+    assert (list(land.rowspan), list(land.colspan)) == ([0, 1], [0])
+    assert (list(bars.rowspan), list(bars.colspan)) == ([0], [1])
+    assert (list(plane.rowspan), list(plane.colspan)) == ([1], [1])
+
+
+def test_every_axis_says_what_it_shows():
+    frames = figures.Journeys(surface(), RUNS)
+    figure = frames("EWC", 100, 20).figure
+    land, bars, plane = figure.axes
+    assert (land.get_xlabel(), land.get_ylabel()) == ("distance between weights",) * 2
+    assert says(bars) == ("", "", "test accuracy now", [])
+    entries = ["no penalty", "L2", "EWC"]
+    assert says(plane) == ("accuracy on A", "accuracy on B", "and where training ends, for all λ", entries)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["A: loss below 0.5", "B: loss below 0.5", "both"]
+    assert land.get_title() == " \n "  # room for the note of two lines
+    note = land.texts[-1]
+    assert note.get_transform() == land.transAxes and note.get_position()[0] == 0.5 and note.get_position()[1] > 1
+
+
+def test_the_plane_of_accuracies_has_room_for_every_step_of_every_run():
+    early = replace(
+        RUNS["EWC", 100], accuracy={name: RUNS["EWC", 100].accuracy[name] - lower for name, lower in (("A", 0.4), ("B", 0.0))}
+    )
+    plane = figures.Journeys(surface(), RUNS | {("EWC", 100): early})("EWC", 1, 0).figure.axes[2]
+    lowest = min(float(run.accuracy["A"].min()) for run in (*RUNS.values(), early))
+    assert tuple(plane.get_xlim()) == pytest.approx((max(0, lowest - 0.05), 1)) and tuple(plane.get_ylim()) == (0, 1)
+
+
+def test_a_is_the_upper_bar_with_the_edge_of_its_lines_and_the_spot_is_a_ring():
+    _, bars, plane = figures.Journeys(surface(), RUNS)("EWC", 1, 20).figure.axes
+    low, high = bars.get_ylim()
+    upper, lower = bars.patches
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in (upper, lower)]
+    assert middles == pytest.approx([0, 1]) and high < -0.4 and low > 1.4  # A above B, and both whole
+    assert len(bars.get_yticks()) == 0
+    assert [to_hex(bar.get_edgecolor()).upper() for bar in bars.patches] == [style["color"] for style in TASKS]
+    assert all(0 < number.get_position()[0] < 0.1 for number in bars.texts)
+    ring = plane.lines[-1]
+    assert (ring.get_markerfacecolor(), ring.get_markeredgecolor(), ring.get_linestyle()) == ("none", "black", "None")
+
+
+def test_the_end_of_the_way_is_told_in_words():
+    frames = figures.Journeys(surface(), RUNS, level=0.5)
+    words = "accuracy A 71 %, B 69 %; true losses A 0.40, B 0.45, in both regions."
+    assert frames("EWC", 1, 20).alt == f"EWC, λ = 1, after 20 steps on B: {words}"
+    words = "accuracy A 36 %, B 83 %; true losses A 1.80, B 0.20, in B's region only."
+    assert frames("none", 7, 20).alt == f"no penalty, λ = 7 does nothing, after 20 steps on B: {words}"
+    assert frames("L2", 1, 20).alt.endswith("outside A and B; 2.0 off the plane.")
+    strict = figures.Journeys(surface(), RUNS, level=0.42)
+    assert strict("EWC", 1, 20).alt.endswith("in A's region only.")
+
+
+def test_without_a_run_of_none_there_is_no_path_of_none():
+    frames = figures.Journeys(surface(), {("EWC", 1): TRACES["EWC"], ("EWC", 1e4): TRACES["EWC"]})
+    with pytest.raises(ValueError, match=r"there is no path of none with strength 0; there are EWC 1, EWC 10⁴$"):
+        frames("none", 0, 10)
+    assert [line.get_label() for line in frames("EWC", 1, 10).figure.axes[2].lines][1] == "EWC"

@@ -2,9 +2,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from figure_inputs import LINE, T, has_points, is_good, labelled
+from figure_inputs import LINE, T, has_points, is_good, labelled, says
 
 from cl_teach import figures
+from cl_teach.figures.style import TASKS
 
 DIP = replace(LINE, distance=2.0, loss={"A": (T - 0.5) ** 2, "B": T})  # lowest half-way
 
@@ -58,3 +59,48 @@ def test_every_data_set_of_a_slice_is_drawn():
 def test_bad_input_gets_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_every_axis_says_what_it_shows():
+    away = r"distance from $\theta_A$"
+    one, other = figures.truth_meter({"there": LINE, "over a dip": DIP}).figure.axes
+    assert says(one) == (
+        away, "rise of the loss on A (nats)", "there", ["true rise: 1", "whole Fisher: 0.9", "diagonal: 0.1"]
+    )  # fmt: skip
+    assert (other.get_xlabel(), other.get_ylabel()) == (away, "")
+    figure = figures.slices({"there": LINE, "over a dip": DIP}, title="up").figure
+    one, other = figure.axes
+    assert says(one) == (away, "loss (nats)", "to there", ["loss on A", "loss on B"])
+    assert says(other) == (away, "", "to over a dip", []) and figure.get_suptitle() == "up"
+    assert one.get_ylim() == other.get_ylim() and one.get_ylim()[0] == 0
+
+
+def test_predictions_and_data_sets_differ_in_colour_and_line():
+    (axis,) = figures.truth_meter({"there": LINE}).figure.axes
+    assert [line.get_linestyle() for line in axis.lines] == ["-", "--", ":"]
+    assert len({line.get_color() for line in axis.lines}) == 3
+    more = replace(LINE, loss=dict.fromkeys("ABCD", LINE.loss["A"]))
+    (axis,) = figures.slices({"there": more}, level=0.5).figure.axes
+    *lines, level = axis.lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 4 and level.is_dashed()
+    assert [line.get_color() for line in lines[:2]] == [style["color"] for style in TASKS]
+
+
+def test_the_words_of_a_slice_are_its_ends_and_its_top():
+    picture = figures.slices({"over a dip": DIP, "back": replace(LINE, loss={"A": 1 - (T - 0.5) ** 2})})
+    words = "to over a dip, A from 0.25 to 0.25, at most 0.25; to over a dip, B from 0.00 to 1.00, at most 1.00"
+    assert picture.alt == f"loss on straight lines from theta_A: {words}; to back, A from 0.75 to 0.75, at most 1.00."
+
+
+@pytest.mark.parametrize(("n", "truth", "slice_"), [(1, 5.0, 5.0), (2, 7.6, 7.6), (3, 10.2, 11.4)])
+def test_a_panel_more_makes_a_wider_figure(n, truth, slice_):
+    lines = {str(k): LINE for k in range(n)}
+    assert figures.truth_meter(lines).figure.get_figwidth() == pytest.approx(truth)
+    assert figures.slices(lines).figure.get_figwidth() == pytest.approx(slice_)
+
+
+def test_a_level_of_zero_is_drawn_and_a_negative_one_refused():
+    assert len(figures.slices({"there": LINE}, level=0).figure.axes[0].lines) == 3
+    assert len(figures.slices({"there": LINE}).figure.axes[0].lines) == 2
+    with pytest.raises(ValueError, match="level must be"):
+        figures.slices({"there": LINE}, level=-0.1)

@@ -1,11 +1,11 @@
 import math
 
 import pytest
-from figure_inputs import SWEEPS, has_points, is_good, is_upright_at, labelled
+from figure_inputs import SWEEPS, has_points, is_good, is_upright_at, labelled, says
 
 import cl_teach as cl
 from cl_teach import figures
-from cl_teach.figures.style import style_of
+from cl_teach.figures.style import TASKS, style_of
 from cl_teach.sweeps import Result
 
 
@@ -107,3 +107,56 @@ def test_a_name_that_begins_with_a_dash_is_in_the_legend_all_the_same():
 def test_one_kind_of_step_and_no_limit():
     axis = figures.stability({"gradient": {10: 0.8, 99: math.nan}}, math.inf).figure.axes[0]
     assert len(axis.lines) == 1 and not axis.texts
+
+
+def test_every_axis_says_what_it_shows():
+    on_a, on_b = "test accuracy on task A", "test accuracy on task B"
+    assert says(figures.frontier(SWEEPS, (0.9, 0.88)).figure.axes[0]) == (on_a, on_b, "", ["L2", "EWC", "joint training"])
+    left, right = figures.strength_frame(SWEEPS, "L2", 0.1, joint=(0.9, 0.88)).figure.axes
+    assert says(left) == ("strength λ of L2", "test accuracy", "", ["task A", "task B"])
+    assert says(right) == (on_a, on_b, "", ["L2", "EWC", "joint training"])
+    steps = {"gradient": {10: 0.8, 99: 0.1}, "proximal": {10: 0.8, 99: 0.7}}
+    axis = figures.stability(steps, 50).figure.axes[0]
+    assert says(axis) == ("strength λ", "mean accuracy on A and B", "", ["gradient step", "proximal step"])
+    assert axis.get_xscale() == "log" and tuple(axis.get_ylim()) == (0, 1)
+    assert axis.texts[0].get_text() == "2 (1 + momentum) / (lr · max F)" and 0 < axis.texts[0].xy[1] < 0.1  # at the foot
+    assert axis.lines[-1].get_linestyle() == "--"
+    assert [(line.get_marker(), line.get_linestyle()) for line in axis.lines[:2]] == [("X", ":"), ("o", "-")]
+
+
+def test_a_frontier_joins_its_marks_in_the_style_of_the_method():
+    axis = figures.frontier(SWEEPS, (0.9, 0.88)).figure.axes[0]
+    for k, method in enumerate(SWEEPS):
+        joined, marks = axis.lines[2 * k : 2 * k + 2]
+        style = style_of(method)
+        assert (joined.get_color(), joined.get_linestyle()) == (style["color"], style["linestyle"])
+        assert (marks.get_color(), marks.get_linestyle()) == (style["color"], "None")
+    star = labelled(axis, "joint training")
+    assert (star.get_marker(), star.get_color()) == ("*", "black")
+    for which, other in ((axis.xaxis, 0.15), (axis.yaxis, 0.65)):
+        ticks = [tick for tick in which.get_majorticklocs() if other <= tick <= 1]
+        assert 3 <= len(ticks) <= 6 and which.get_major_formatter()(0.5) == "50 %"
+
+
+def test_one_strength_is_a_ring_on_the_frontier_and_a_line_of_the_method_s_colour():
+    left, right = figures.strength_frame(SWEEPS, "EWC", 1e4, joint=(0.9, 0.88)).figure.axes
+    ring = right.lines[-1]
+    assert (ring.get_markerfacecolor(), ring.get_markeredgecolor()) == ("none", "black")
+    assert left.lines[-1].get_color() == style_of("EWC")["color"] and tuple(left.get_ylim()) == (0, 1)
+    assert [labelled(left, f"task {name}").get_marker() for name in "AB"] == ["o", "D"]
+    for name, style in zip("AB", TASKS, strict=True):
+        line = labelled(left, f"task {name}")
+        assert (line.get_color(), line.get_linestyle()) == (style["color"], style["linestyle"])
+
+
+def test_without_joint_training_nothing_is_said_of_it():
+    alt = figures.frontier({"EWC": {0: (0.3, 0.95), 10: (0.99, 0.2)}}).alt
+    assert alt.endswith("EWC is best at lambda 0 with A 30 %, B 95 %.")
+    steps = {"gradient": {10: 0.8, 99: 0.1}, "proximal": {10: 0.8, 99: 0.7}}
+    ends = "the gradient step ends at 10 %; the proximal step ends at 70 %; its limit is 50."
+    assert figures.stability(steps, 50).alt == f"Mean accuracy over lambda up to 99: {ends}"
+
+
+def test_accuracies_of_the_two_kinds_of_step_are_told_in_percent():
+    axis = figures.stability({"gradient": {10: 0.8}, "proximal": {10: 0.8}}, 50).figure.axes[0]
+    assert axis.yaxis.get_major_formatter()(0.8) == "80 %"

@@ -1,11 +1,15 @@
 """One style for all figures: of methods, of names that a user chooses, and whatever the user's own settings are."""
 
+import io
+
 import matplotlib
+import numpy as np
 import pytest
 import torch
 from figure_inputs import LINE, SWEEPS, TRACES, W, bowls, history, journeys, run, surface
 from matplotlib.artist import getp
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from cl_teach import figures
 from cl_teach.figures import style
@@ -110,3 +114,55 @@ def test_an_axis_of_accuracies_ends_at_one_and_begins_a_little_below_the_lowest(
     style.accuracy_axis(axis, which, lowest)
     assert getp(axis, f"{which}lim") == pytest.approx(limits) and getp(axis, f"{other}lim") == before
     assert getattr(axis, f"{which}axis").get_major_formatter()(0.25) == "25 %"
+
+
+@pytest.mark.parametrize("length", [1, 23, 24])
+def test_a_name_of_up_to_24_signs_is_shown_whole_and_a_longer_one_cut(length):
+    assert style.plain("n" * length) == "n" * length and style.plain("n" * 23 + "mo") == "n" * 23 + "…"
+    assert style.plain("a$b$") == r"a\$b\$"
+
+
+@pytest.mark.parametrize(("strength", "label"), [(9_999, "9999"), (1e5, "10⁵"), (1.1e4, "11000"), (float("inf"), "inf")])
+def test_only_powers_of_ten_from_ten_thousand_on_are_written_as_such(strength, label):
+    assert figures.strength_label(strength) == label
+
+
+def test_a_title_stands_before_the_text():
+    assert style.titled("here", "it falls") == "here: it falls" and style.titled("", "it falls") == "it falls"
+
+
+def test_a_canvas_has_its_axes_from_left_to_right_and_top_to_bottom():
+    figure, axes = style.canvas(columns=3, rows=2, width=6, height=4, sharey=True)
+    assert (figure.get_figwidth(), figure.get_figheight(), figure.dpi) == (6, 4, 100)
+    places = [(a.get_subplotspec().rowspan[0], a.get_subplotspec().colspan[0]) for a in axes]
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    axes[0].set_ylim(3, 5)
+    assert axes[-1].get_ylim() == (3, 5)
+    assert len(style.canvas()[1]) == 1
+
+
+def test_a_stage_draws_what_moves_on_what_stands_still():
+    figure, (axis,) = style.canvas(width=2, height=2)
+    axis.axvline(0.5, color="red", lw=3)
+    point = axis.plot([], [], "o", ms=30, color="blue", animated=True)[0]
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    stage = style.Stage(figure, [point])
+    empty = stage.picture("nothing")
+    point.set_data([0.2], [0.5])
+    left = stage.picture("left")
+    point.set_data([], [])
+    again = stage.picture("nothing")
+    assert again.png == empty.png != left.png and (left.alt, left.figure) == ("left", figure)
+    before, after = (np.asarray(Image.open(io.BytesIO(p.png)).convert("RGB")).astype(int) for p in (empty, left))
+    assert before.shape == (200, 200, 3)
+    red, blue = (lambda a, k=k: (a[..., k] > 200) & (a.sum(-1) < 300) for k in (0, 2))
+    assert red(before).any() and red(after).any()  # what stands still is there in both
+    assert not blue(before).any() and blue(after)[:, :100].any() and not blue(after)[:, 120:].any()
+
+
+def test_a_picture_shows_its_figure_with_its_colours():
+    figure, (axis,) = style.canvas(width=3, height=2)
+    axis.set_facecolor("#0072B2")
+    pixels = np.asarray(Image.open(io.BytesIO(style.Picture(figure, "blue").png)).convert("RGB")).astype(int)
+    assert pixels.shape == (200, 300, 3)
+    assert np.abs(pixels[100, 150] - (0x00, 0x72, 0xB2)).max() < 20 and (pixels[0, 0] > 250).all()

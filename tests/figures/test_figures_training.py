@@ -1,9 +1,10 @@
 import pytest
 import torch
-from figure_inputs import has_points, history, is_good, is_upright_at, labelled
+from figure_inputs import has_points, history, is_good, is_upright_at, labelled, says
 
 import cl_teach as cl
 from cl_teach import figures
+from cl_teach.figures.style import TASKS
 
 DIGITS = cl.Split(torch.rand(10, 1, 28, 28), torch.arange(10))
 
@@ -73,3 +74,43 @@ def test_every_watched_task_has_a_curve_and_its_own_name():
     axis = figures.learning_curves(cl.History(steps=[0, 10], watched=watched)).figure.axes[0]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [r"task \$a\$ \$b\$", "task  _B", "task C"]
     assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 3
+
+
+def test_curves_say_what_they_show_in_the_styles_of_the_tasks():
+    axis = figures.learning_curves(history(), 0.88).figure.axes[0]
+    assert says(axis) == ("training steps on task B", "test accuracy", "", ["task A", "task B"])
+    assert tuple(axis.get_ylim()) == (0, 1) and axis.yaxis.get_major_formatter()(0.3) == "30 %"
+    for name, style in zip("AB", TASKS, strict=True):
+        line = labelled(axis, f"task {name}")
+        assert (line.get_color(), line.get_linestyle()) == (style["color"], style["linestyle"])
+    (note,) = axis.texts
+    assert note.get_text() == "joint training" and note.xy[0] == 10 and 0.8 < note.xy[1] < 0.88  # just below its line
+    assert axis.lines[2].is_dashed()
+
+
+def test_the_words_beside_the_ceiling_stand_in_the_middle_of_the_steps():
+    steps = [0, 10, 20, 30, 40]
+    axis = figures.learning_curves(cl.History(steps=steps, watched={"A": [cl.Evaluation(1.0, 0.5)] * 5}), 0.5).figure.axes[0]
+    assert axis.texts[0].xy == (20, pytest.approx(0.44))
+
+
+def test_digits_are_dark_on_white_and_have_no_ticks():
+    picture = figures.digits([cl.Task("upright", DIGITS, DIGITS, tuple(range(10)))])
+    axes = picture.figure.axes
+    assert len(axes) == 10 and picture.alt == "One picture of each digit 0 to 9 in a row; 1 rows, one a task: upright."
+    assert {axis.images[0].get_cmap().name for axis in axes} == {"gray_r"}
+    assert {axis.images[0].get_interpolation() for axis in axes} == {"nearest"}
+    assert not any(len(axis.get_xticks()) or len(axis.get_yticks()) for axis in axes)
+
+
+def test_a_moment_has_its_curves_on_the_left_and_two_rows_of_digits_on_the_right():
+    picture = figures.forgetting_frame(history(), 1, DIGITS.x[:8], [1] * 8, [1, 2] * 4)
+    figure = picture.figure
+    curves, *panels = figure.axes
+    figure.canvas.draw()
+    boxes = [panel.get_position() for panel in panels]
+    left, right = figure.subfigs
+    assert curves in left.axes and all(panel in right.axes for panel in panels)
+    assert left.bbox.x1 <= right.bbox.x0 + 1
+    assert [(round(box.y0, 2) > round(boxes[-1].y0, 2)) for box in boxes] == [True] * 4 + [False] * 4
+    assert right.get_suptitle() == "what the network says on task A"

@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
-from figure_inputs import W, bowls, contours, has_points, is_good, labelled
+from figure_inputs import W, bowls, contours, has_points, is_good, labelled, says
 from matplotlib.colors import to_hex
 
 import cl_teach as cl
 from cl_teach import figures
-from cl_teach.figures.style import REGIONS, TASKS, THETA_A
+from cl_teach.figures.style import REGIONS, TASKS, THETA_A, style_of
 
 A, B = cl.two_weight_tasks(n=50)
 LOSSES = {task.name: cl.landscapes.two_weight_losses(task.train, W, W) for task in (A, B)}
@@ -82,3 +82,45 @@ def test_ellipse_has_its_level():
 def test_a_quadratic_without_an_ellipse_is_refused(precision):
     with pytest.raises(ValueError, match="precision must be positive definite"):
         figures.ellipse(torch.zeros(2), torch.tensor(precision), 1.0)
+
+
+def test_the_map_says_what_it_shows_and_shows_all_of_the_grid_in_one_scale():
+    ends = {"EWC": torch.tensor([1.0, 0.5]), "joint": torch.tensor([0.4, 0.1])}
+    axis = figures.two_weight_surface(W, W[:21], {"A": bowls()["A"][:21]}, ends, title="here").figure.axes[0]
+    assert says(axis) == ("weight 1", "weight 2", "here", ["EWC", "joint training"])
+    assert axis.get_aspect() == 1
+    assert (tuple(axis.get_xlim()), tuple(axis.get_ylim())) == (pytest.approx((-1, 2)), pytest.approx((-1, 1)))
+    assert figures.two_weight_surface(W, W, {"A": bowls()["A"]}, {}).figure.axes[0].get_legend() is None
+
+
+def test_ways_and_rings_have_the_style_of_their_method():
+    path = torch.tensor([[0.2, -0.1], [0.5, 0.3], [1.0, 0.6]])
+    picture = figures.two_weight_surface(W, W, LOSSES, {"L2": path[-1]}, {"EWC": path}, path[0], {"L2": path})
+    ring, way, start, end = picture.figure.axes[0].lines
+    assert (ring.get_color(), ring.get_linestyle()) == (style_of("L2")["color"], style_of("L2")["linestyle"])
+    assert way.get_color() == style_of("EWC")["color"]
+    assert (start.get_marker(), start.get_color(), start.get_markeredgecolor()) == ("o", "white", "black")
+    assert (end.get_marker(), end.get_color()) == (style_of("L2")["marker"], style_of("L2")["color"])
+    words = "theta_A lies at (0.2, -0.1); L2 ends at (1.0, 0.6)."
+    assert picture.alt == f"loss surface of A and B over two weights. {words}"
+
+
+def test_lines_of_equal_loss_have_the_style_of_their_task():
+    axis = figures.two_weight_surface(W, W, LOSSES, {}).figure.axes[0]
+    dashed = [drawn.get_linestyle()[0][1] is not None for drawn in contours(axis, filled=False)]
+    assert dashed == [False, True]
+    assert [note.get_color() for note in axis.texts] == [style["color"] for style in TASKS]
+    above, below = (note.xyann[1] for note in axis.texts)
+    assert above < 0 < below  # the names stand apart, A's below its place and B's above
+
+
+def test_a_circle_and_an_ellipse_are_closed_and_of_the_centre_s_type():
+    centre = torch.tensor([3.0, -1.0], dtype=torch.float64)
+    for points in (figures.circle(centre, 0.5), figures.ellipse(centre, torch.eye(2).double(), 0.25)):
+        assert points.shape == (101, 2) and points.dtype == torch.float64
+        torch.testing.assert_close(points[0], points[-1])
+        torch.testing.assert_close(points[:-1].mean(0), centre)
+        assert len({tuple(p) for p in points[:-1].round(decimals=6).tolist()}) == 100
+    torch.testing.assert_close(figures.ellipse(centre, torch.eye(2).double(), 0.0), centre.expand(101, 2))
+    with pytest.raises(ValueError, match=r"got eigenvalues \[1.0, 1.0\] and level -0.5"):
+        figures.ellipse(torch.zeros(2), torch.eye(2), -0.5)

@@ -200,3 +200,39 @@ TABLE: list[Case] = [
 @pytest.mark.parametrize(("call", "argument", "given", "works"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_bad_input_is_refused(call, argument, given, works):
     assert_refused(call, argument, given, works, OTHER)
+
+
+def test_without_a_seed_it_is_zero():
+    for plane in (lambda **seed: plane_through(*SOLUTIONS[:2], **seed), lambda **seed: random_plane(SOLUTIONS[0], **seed)):
+        torch.testing.assert_close(plane().second, plane(seed=0).second, rtol=0, atol=0)
+        assert abs(float(flat(plane().second) @ flat(plane(seed=1).second))) < 0.9
+
+
+@pytest.mark.parametrize("n", [2, 5, 41])
+def test_a_grid_has_its_margin_on_each_side_of_the_longer_one_and_the_shorter_is_in_the_middle(n):
+    x, y = torch.tensor([1.0, 3.0, 5.0]).double(), torch.tensor([-1.0, 0.0, 0.0]).double()
+    xs, ys = landscapes.grid_around([landscapes.Trace([0] * 3, x, y, x, {}, {})], n=n, margin=0.25)
+    assert len(xs) == n and (float(xs[0]), float(xs[-1])) == pytest.approx((0.0, 6.0))
+    assert float(ys[0] + ys[-1]) / 2 == pytest.approx(-0.5)
+    spacing = 6.0 / (n - 1)
+    assert len(ys) == max(2, math.ceil(3.0 / spacing - 1e-9) + 1)  # no more than the height and both margins ask for
+    usual = landscapes.grid_around([landscapes.Trace([0] * 3, x, y, x, {}, {})])
+    assert len(usual[0]) == 41 and (float(usual[0][0]), float(usual[0][-1])) == pytest.approx((0.4, 5.6))
+
+
+def test_a_plane_takes_directions_that_are_orthonormal_to_a_thousandth():
+    def turned(by: float) -> Plane:
+        first = {"w": torch.tensor([1.0, 0.0, 0.0]).double()}
+        return Plane({"w": torch.zeros(3).double()}, first, {"w": torch.tensor([by, 1.0, 0.0]).double()})
+
+    turned(0.9e-3)
+    for by in (1.1e-3, -1.1e-3):
+        with pytest.raises(ValueError, match="first and second must be orthonormal"):
+            turned(by)
+
+
+def test_half_precision_weights_are_seen_in_float32():
+    half = [{name: t.bfloat16() for name, t in solution.items()} for solution in SOLUTIONS]
+    plane = plane_through(*half)
+    assert {t.dtype for part in (plane.origin, plane.first, plane.second) for t in part.values()} == {torch.float32}
+    assert plane.project(half[1]).residual == pytest.approx(0, abs=1e-5)
