@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from tqdm.auto import tqdm
 
+_silent = ContextVar("_silent", default=False)
+
+
+@contextmanager
+def silent(hush: bool = True) -> Iterator[None]:
+    """No bars inside the block, where the work around it has one of its own, or none is wanted."""
+    token = _silent.set(hush or _silent.get())
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
 
 def bar(total: int | None, what: str, unit: str, show: bool, done: int = 0) -> Any:
     """A bar over ``total`` units (None: not known) of which ``done`` are done, as a context manager with ``update()``."""
-    quiet = not show or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
+    quiet = not show or _silent.get() or os.environ.get("TQDM_DISABLE") == "1"  # which tqdm's own notebook bar does not heed
     return tqdm(total=total, initial=done, disable=quiet, delay=2, leave=False, desc=what, unit=unit)

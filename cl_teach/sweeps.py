@@ -25,7 +25,7 @@ from torch.nn.parameter import is_lazy
 
 from . import _checks
 from ._prepare import prepare
-from ._progress import bar
+from ._progress import bar, silent
 from ._store import Store
 from ._weights import Named, copied, flat
 from .fast.together import stackable, train_together
@@ -358,9 +358,10 @@ def _learn_a(job: _Job) -> list[Start]:
     model, penalties = copy.deepcopy((job.model, job.penalties))  # threads share what they are given
     if _train(model, job.task_a, penalty=_Spectators(penalties.values()), seed=job.seed, **job.settings).diverged:
         raise RuntimeError(f"the network diverged on A with seed {job.seed}, before any method could act; try a smaller lr")
-    for penalty in penalties.values():
-        penalty.consolidate(model, job.task_a)
-        penalty.to("cpu")
+    with silent():
+        for penalty in penalties.values():
+            penalty.consolidate(model, job.task_a)
+            penalty.to("cpu")
     return [Start(*_evaluations(model, job), *_state(model), penalties)]
 
 

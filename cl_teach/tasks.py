@@ -56,8 +56,7 @@ class Split:
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise TypeError(f"dtype must be a floating-point type such as torch.float64, got {dtype!r}")
         target = None if device is None else _checks.device(device)
-        x = self.x.to(device=target, dtype=dtype if self.x.is_floating_point() else None)
-        y = self.y.to(device=target)
+        x, y = self.x.to(device=target, dtype=dtype if self.x.is_floating_point() else None), self.y.to(device=target)
         return self if x is self.x and y is self.y else Split(x, y)
 
     @classmethod
@@ -110,10 +109,9 @@ class Task:
     def __post_init__(self) -> None:
         _checks.kind("name", self.name, str, "a text such as 'digits'")
         words = "a cl_teach.Split: Split(x, y) makes one of tensors, Task.from_datasets a Task of data sets"
-        for part in ("train", "test"):
-            _checks.kind(part, getattr(self, part), Split, words)
         object.__setattr__(self, "classes", _checks.classes("classes", self.classes))
         for part in ("train", "test"):
+            _checks.kind(part, getattr(self, part), Split, words)
             outside = set(getattr(self, part).y.unique().tolist()) - set(self.classes)
             if outside:
                 raise ValueError(f"{part} of task {self.name!r} has labels {sorted(outside)} outside classes {self.classes}")
@@ -127,8 +125,7 @@ class Task:
         for part, dataset, n in (("train", train, n_train), ("test", test, n_test)):
             with _checks.about(part):
                 parts.append(Split.from_dataset(dataset, n))
-        classes = _checks.classes("train and test", torch.cat([part.y for part in parts]).unique())
-        return cls(name, parts[0], parts[1], classes)
+        return cls(name, *parts, _checks.classes("train and test", torch.cat([part.y for part in parts]).unique()))
 
 
 def data_and_classes(task: Task | Split, part: str) -> tuple[Split, tuple[int, ...] | None]:

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from . import _checks
 from ._optimiser import factors, stepper_for, warn_if_unstable
 from ._prepare import Data, check_batches, prepare, prepare_or_load
-from ._progress import bar
+from ._progress import bar, silent
 from ._weights import averaging, inner, own_modes
 from .history import Evaluation, History, Recorder, evaluation
 from .models import head, random_state
@@ -28,7 +28,6 @@ from .penalties import Penalty
 from .tasks import Task
 
 STEPS = ("proximal", "gradient")
-STATISTICS = ("held", "moving")
 
 
 @dataclass
@@ -212,7 +211,7 @@ def _check(
     _checks.trainable(model)
     _checks.finite(inner(model))
     _checks.one_of("step", step, STEPS)
-    _checks.one_of("statistics", statistics, STATISTICS)
+    _checks.one_of("statistics", statistics, ("held", "moving"))
     _checks.strength(strength)
     _checks.whole_number("epochs", epochs, at_least=0)
     _checks.whole_number("batch_size", batch_size, at_least=1)
@@ -287,7 +286,8 @@ def learn(
             if history.interrupted or history.diverged:
                 break
             if penalty is not None:
-                penalty.consolidate(model, task)
+                with silent(not options.get("progress", True)):
+                    penalty.consolidate(model, task)
     except KeyboardInterrupt:  # while testing or consolidating; training deals with its own
         run.interrupted = True
         message = f"interrupted after training {len(run.histories)} of {len(tasks)} tasks; what was measured is returned"
