@@ -125,7 +125,7 @@ class Task:
         for part, dataset, n in (("train", train, n_train), ("test", test, n_test)):
             with _checks.about(part):
                 parts.append(Split.from_dataset(dataset, n))
-        return cls(name, *parts, _checks.classes("train and test", torch.cat([part.y for part in parts]).unique()))
+        return cls(name, parts[0], parts[1], _checks.classes("train and test", torch.cat([part.y for part in parts]).unique()))
 
 
 def data_and_classes(task: Task | Split, part: str) -> tuple[Split, tuple[int, ...] | None]:
