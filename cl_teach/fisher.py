@@ -115,13 +115,15 @@ def diagonal_fisher(
 ) -> Named:
     """The diagonal Fisher information of ``model`` on ``data``: a mean over samples of squared per-sample gradients.
 
-    It is :func:`plain_fisher`, chunk by chunk, in a quicker way: Linear, convolution, embedding and
+    It is :func:`plain_fisher`, chunk by chunk, in a quicker way: Linear, convolution, embedding, recurrent and
     normalisation layers in closed form, everything else by per-sample gradients (``torch.func``; sample by sample where that
-    fails). Which way is right for a parameter is not guessed: it must agree with the plain one on two samples.
+    fails, with a UserWarning if it takes more than ten seconds). Which way is right for a parameter is not guessed: it must
+    agree with the plain one on two samples. A bar appears after two seconds, unless TQDM_DISABLE=1 is set.
 
     Args:
         model: any classifier from (N, ...) to (N, C) logits whose samples do not influence each other. It is used in eval
-            mode (no dropout) and given back as it was, modes and gradients included.
+            mode (no dropout) and in its own type, inside ``torch.inference_mode`` and ``autocast`` too, and given back as it
+            was, modes and gradients included. Of what ``torch.compile`` or DataParallel made, the network inside is taken.
         data: a :class:`Split`; a :class:`Task` (its training data and classes); or a DataLoader or other iterable of batches
             (x, y), which is read once, batch by batch.
         labels: where the label of each squared gradient comes from.
@@ -141,7 +143,8 @@ def diagonal_fisher(
 
     Raises:
         TypeError, ValueError: unknown ``labels``, ``n`` larger than the data, labels outside the model's outputs, a model
-            without trainable parameters, or one whose output for a sample depends on the others in the batch.
+            without trainable parameters, with weights or logits that are NaN or infinite (-inf switches a class off), or
+            one whose output for a sample depends on the others in the batch.
 
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), section 2; Martens 2020 (arXiv:1412.1193), section 5.
     """

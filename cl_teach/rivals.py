@@ -33,6 +33,8 @@ def output_sensitivity(
     """
 
     def columns_of(logits: Tensor, y: Tensor, uniform: Tensor) -> Columns:
+        if not bool(logits.isfinite().all()):
+            raise ValueError("model must give finite logits, got -infinity; classes= leaves out what is switched off")
         return Columns(2 * logits.unsqueeze(2))
 
     return mean_moments(model, data, columns_of, torch.abs, plain_squares, n=n, classes=classes, seed=0, chunk=chunk)

@@ -165,6 +165,12 @@ def test_a_class_that_is_switched_off_is_none_of_the_classes() -> None:
     found = cl.diagonal_fisher(Logs(switch_off=True), cl.Split(x, y))
     wanted = cl.diagonal_fisher(Logs(), cl.Split(x, y), classes=(0, 1))
     assert_same(found, wanted, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"^model must give finite logits, got -infinity; classes= leaves out"):
+        cl.output_sensitivity(Logs(switch_off=True), cl.Split(x, y))
+    assert_same(
+        cl.output_sensitivity(Logs(switch_off=True), cl.Split(x, y), classes=(0, 1)),
+        cl.output_sensitivity(Logs(), cl.Split(x, y), classes=(0, 1)),
+    )
 
 
 @contextmanager

@@ -230,6 +230,8 @@ class PerSample:
     def _recurrent(self) -> list[Unrolled]:
         """The recurrent layers, if the model gives the same logits with them unrolled."""
         found = recurrent_layers(self.model)
+        if not found:
+            return []
         try:
             with torch.no_grad(), unrolled(found):
                 same = agree(self.logits(self.two), self.example, self.example.dtype)
