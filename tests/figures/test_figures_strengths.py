@@ -91,7 +91,7 @@ def test_what_was_not_measured_is_a_gap_and_the_limits_stay():
     gaps = {"EWC": {1.0: (0.5, 0.6), 2.0: (math.nan, 0.9), 3.0: (0.7, math.nan)}, "L2": {1.0: (math.nan, math.nan)}}
     picture = figures.frontier(gaps)
     axis = picture.figure.axes[0]
-    assert (axis.get_xlim(), axis.get_ylim()) == ((0.45, 1.0), (0.55, 1.0))
+    assert (*axis.get_xlim(), *axis.get_ylim()) == pytest.approx((0.45, 1.0, 0.55, 1.0))
     assert "EWC is best at lambda 1 with A 50 %, B 60 %; L2 was not measured" in picture.alt
     has_points(labelled(axis, "EWC"), [0.5, math.nan, 0.7], [0.6, 0.9, math.nan])
     assert "task A nothing measured, task B 90 %" in figures.strength_frame(gaps, "EWC", 2.0).alt
