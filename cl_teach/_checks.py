@@ -362,10 +362,12 @@ def kept(name: str, tensors: object, *, like: Mapping[str, Tensor] | None = None
 def device(name: str | torch.device | None = None) -> torch.device:
     """The one device rule: the device asked for if this machine has it; without a wish, CUDA where there is one, else the CPU.
 
-    Raises ValueError if the device is not there.
+    Raises ValueError if the device is not there, TypeError if it is none.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if isinstance(name, bool) or not isinstance(name, (str, int, torch.device)):
+        raise TypeError(f"device must be None or a text such as 'cpu' or 'cuda:0', got {shown(name)}")
     try:
         wanted = torch.device(name)
         torch.empty(1, device=wanted).cpu()  # "meta" and devices without a driver fail here
