@@ -288,3 +288,17 @@ def test_the_figure_is_as_high_as_the_map():
     assert wide.get_figheight() == pytest.approx(1.7 + 5 * 6 / 8)
     high = Surface(surface().xs, 4 * surface().ys, surface().loss, surface().accuracy)
     assert figures.landscape(high, TRACES).figure.get_figheight() == pytest.approx(1.7 + 7)
+
+
+@pytest.mark.parametrize("smallest", [1e-6, 1.5e-6])
+def test_the_smallest_level_and_top(smallest):
+    assert (
+        figures.landscape(surface(), TRACES, level=smallest).alt
+        and figures.surface_3d(surface(), TRACES, "A", top=smallest).alt
+    )
+    for call in (
+        lambda v: figures.landscape(surface(), TRACES, level=v),
+        lambda v: figures.surface_3d(surface(), TRACES, "A", v),
+    ):
+        with pytest.raises(ValueError, match="must be a finite number, at least 1e-06"):
+            call(0.9e-6)
