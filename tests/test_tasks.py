@@ -67,7 +67,7 @@ def test_what_a_user_changes_stays_with_the_user() -> None:
 )  # fmt: skip
 def test_right_angles_are_exact_and_anticlockwise(angle: float, turned: list[list[int]]) -> None:
     data = cl.Split(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), torch.tensor([0]))
-    (task,) = cl.rotated(cl.Task("t", data, data, (0,)), [angle])
+    (task,) = cl.rotated(cl.Task("t", data, data, (0, 1)), [angle])
     assert task.train.x.tolist() == [[turned]] and task.test.x.tolist() == [[turned]]
     assert task.name == f"{angle:g}°" and task.train.x.is_contiguous()
 
@@ -152,6 +152,24 @@ def test_split_mnist(mnist: cl.Task, scenario: str, labels: list[list[int]], cla
     assert torch.equal(tasks[3].test.y, expected)
 
 
+def test_classes_that_do_not_begin_at_zero_are_split_too() -> None:
+    task = tiny(classes=4)
+    parts = [cl.Split(part.x, part.y + 3) for part in (task.train, task.test)]
+    high = cl.Task("high", parts[0], parts[1], range(3, 7))
+    found = {s: cl.split_classes(high, np.int64(2), s) for s in ("task", "domain", "class")}
+    assert [t.classes for t in found["task"]] == [(3, 4), (5, 6)] and [t.classes for t in found["class"]] == [
+        (3, 4),
+        (3, 4, 5, 6),
+    ]
+    assert [t.train.y.unique().tolist() for t in found["domain"]] == [[0, 1], [0, 1]]
+    assert [t.train.y.unique().tolist() for t in found["task"]] == [[3, 4], [5, 6]]
+
+
+def test_angles_up_to_a_hundred_turns() -> None:
+    task = tiny()
+    assert same(cl.rotated(task, torch.tensor([36_000.0])), cl.rotated(task, np.array([0])))
+
+
 def test_split_in_two_halves() -> None:
     halves = cl.split_classes(tiny(classes=4), classes_per_task=2, scenario="domain")
     assert [h.train.y.tolist() for h in halves] == [[0, 1, 0, 1], [0, 1, 0, 1]]
@@ -201,13 +219,12 @@ def test_split_and_task_keep_what_they_promise() -> None:
         assert cl.Split(torch.zeros(3, 2), torch.tensor([0, 1, 2], dtype=kind)).y.dtype == torch.int64
     data = cl.Split(torch.rand(5, 2), torch.arange(5))
     assert data.first(None) is data and len(data.first(2)) == 2 and torch.equal(data.first(2).x, data.x[:2])
-    held_out = data.last(1)
-    assert data.last(None) is data and torch.equal(held_out.x, data.x[len(data) - 1 :]) and len(held_out) == 1
-    assert torch.equal(data.last(len(data)).x, data.x) and data.last(2).y.tolist() == data.y.tolist()[-2:]
     assert data.to("cpu") is data and data.to(dtype=torch.float64).x.dtype == torch.float64
     tokens = cl.Split(torch.ones(2, 3, dtype=torch.long), torch.tensor([0, 1]))
     assert tokens.to(dtype=torch.float64).x.dtype == torch.int64, "tokens stay whole numbers"
-    assert cl.Task("t", data, data, (4, 3, 2, 1, 0, 0)).classes == (0, 1, 2, 3, 4)
+    for classes in ((4, 3, 2, 1, 0, 0), range(5), torch.arange(5), np.arange(5), {0, 1, 2, 3, 4}, (c for c in range(5))):
+        kept = cl.Task("t", data, data, classes).classes
+        assert repr(kept) == "(0, 1, 2, 3, 4)", "plain whole numbers, ascending, each once"
 
 
 def test_pictures_become_tensors() -> None:

@@ -157,3 +157,16 @@ def test_weighted_by_probability_is_one_term_of_the_sum(trained) -> None:
         for name, f in cl.diagonal_fisher(model, single, "true").items():
             wanted[name] += p[i] * f / 20
     assert error(pitfalls.weighted_by_probability(model, some), wanted) < 1e-10
+
+
+def test_a_sliding_anchor_is_training_epoch_by_epoch_from_where_the_last_one_ended() -> None:
+    data = cl.Split(torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3)
+    model, penalty = cl.mlp((5,), n_inputs=4, n_classes=3, device="cpu"), cl.EWC()
+    penalty.consolidate(model, data)
+    by_hand, anew = copy.deepcopy(model), copy.deepcopy(penalty)
+    for epoch in range(3):
+        anew.anchor = {name: p.detach().clone() for name, p in by_hand.named_parameters()}
+        cl.train(by_hand, data, penalty=anew, strength=2.0, epochs=1, lr=0.05, seed=epoch, progress=False)
+    pitfalls.train_with_sliding_anchor(model, data, penalty, strength=2.0, epochs=3)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p, by_hand.get_parameter(name), rtol=0, atol=0)

@@ -1,9 +1,12 @@
+import io
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from figure_inputs import TRACES, has_points, is_good, journeys, labelled, only_a, says, surface, trace
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from cl_teach import figures
 from cl_teach.figures.style import REGIONS, TASKS, style_of
@@ -205,3 +208,18 @@ def test_without_a_run_of_none_there_is_no_path_of_none():
     with pytest.raises(ValueError, match=r"there is no path of none with strength 0; there are EWC 1, EWC 10⁴$"):
         frames("none", 0, 10)
     assert [line.get_label() for line in frames("EWC", 1, 10).figure.axes[2].lines][1] == "EWC"
+
+
+@pytest.mark.parametrize("first", [("EWC", 1, 20), ("L2", 1, 0)])
+def test_a_frame_of_the_bars_is_what_a_whole_drawing_gives(first):
+    frames = figures.Journeys(surface(), RUNS)
+    frames(*first)
+    shown = frames("EWC", 100, 10)
+    figure, bars = shown.figure, shown.figure.axes[1]
+    for artist in figure.findobj(lambda found: found.get_animated()):
+        artist.set_animated(False)
+    whole = figures.Picture(figure, "").png
+    frame, expected = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (shown.png, whole))
+    left, low, right, high = (round(v) for v in bars.get_window_extent().extents)
+    part = slice(len(frame) - high + 2, len(frame) - low - 2), slice(left + 2, right - 2)
+    assert np.abs(frame[part] - expected[part]).max() < 30 and np.ptp(expected[part]) > 100

@@ -4,14 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from figure_inputs import TRACES, T, contours, has_points, is_good, labelled, only_a, surface, trace
+from figure_inputs import TRACES, T, contours, has_points, is_good, labelled, only_a, says, surface, trace
+from matplotlib import colormaps
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 from mpl_toolkits.mplot3d import Axes3D
 
 from cl_teach import figures
-from cl_teach.figures.landscapes import BOTH, TRUE_LOSS, hollow
+from cl_teach.figures.landscapes import BOTH, TRUE_LOSS, far, gone, hollow, where
 from cl_teach.figures.style import REGIONS, TASKS, THETA_A, style_of
 from cl_teach.landscapes import Surface, Trace
 
@@ -171,6 +172,140 @@ def test_what_lies_outside_the_picture_is_said():
 def test_bad_input_gets_one_clear_error(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_map_says_what_it_shows():
+    figure = figures.landscape(surface(), TRACES, title="here", rings={"Laplace": figures.circle(torch.zeros(2), 1.0)}).figure
+    axis, scale = figure.axes
+    assert says(axis) == ("distance between weights", "distance between weights", "here", [])
+    entries = ["A: loss below 0.5", "B: loss below 0.5", "both", "no penalty", "L2", "EWC", "Laplace"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == entries
+    assert scale.get_ylabel() == "true loss on A" and tuple(scale.get_ylim()) == pytest.approx((0.2, 1.8))
+    assert (tuple(axis.get_xlim()), tuple(axis.get_ylim())) == ((-2, 6), (-2, 4))
+
+
+def test_colours_of_the_true_loss_run_from_dark_to_bright_and_not_to_white():
+    magma = colormaps["magma"]
+    assert TRUE_LOSS(0.0) == pytest.approx(magma(0.05), abs=0.01) and TRUE_LOSS(1.0) == pytest.approx(magma(0.8), abs=0.01)
+
+
+def test_ways_rings_and_ends_have_their_styles():
+    rings = {"one": figures.circle(torch.zeros(2), 1.0), "two": figures.circle(torch.zeros(2), 2.0)}
+    axis = figures.landscape(surface(), TRACES, rings=rings).figure.axes[0]
+    ways, ends = axis.lines[0:6:2], axis.lines[1:6:2]
+    for way, end, (method, path) in zip(ways, ends, TRACES.items(), strict=True):
+        style = style_of(method)
+        has_points(way, path.x, path.y)
+        assert (way.get_color(), way.get_linestyle()) == (style["color"], style["linestyle"])
+        assert (end.get_marker(), end.get_markeredgecolor()) == (style["marker"], style["color"])
+        assert end.get_label() == style["label"]
+    assert [way.get_linewidth() for way in ways] == pytest.approx([4.2, 2.9, 1.6])  # the first shows beside the later
+    start, *drawn = axis.lines[6:]
+    assert (start.get_marker(), start.get_markeredgecolor()) == ("o", "black")
+    for line, (name, ring) in zip(drawn, rings.items(), strict=True):
+        has_points(line, *ring.T)
+        assert line.get_label() == name
+    assert [line.get_linestyle() for line in drawn] == ["-", ":"] and len({line.get_color() for line in drawn}) == 1
+
+
+def test_the_way_gone_counts_from_the_start_wherever_that_is():
+    moved = replace(TRACES["L2"], x=TRACES["L2"].x + 30, y=TRACES["L2"].y - 40)
+    assert gone(moved).tolist() == pytest.approx([0, 1.25**0.5, 5**0.5])
+    assert hollow(moved).tolist() == [False, True, True]
+    diagonal = replace(TRACES["EWC"], x=T[:3] * 4 + 1, y=T[:3] * 8 - 5, residual=T[:3])
+    assert gone(diagonal).tolist() == pytest.approx([0, 81**0.5 / 4, 81**0.5 / 2])
+
+
+def test_distances_are_told_to_two_digits():
+    assert [far(d) for d in (0.0123, 0.999, 1.0, 12.34, 999.94, 1000.0)] == ["0.012", "1", "1.0", "12.3", "999.9", "1e+03"]
+
+
+def test_where_weights_lie_is_told_by_their_true_losses_at_that_step():
+    assert [where(WAY, "AB", 0.9, at) for at in range(4)] == [
+        "in A's region only", "in A's region only", "in both regions", "in B's region only",
+    ]  # fmt: skip
+    assert where(WAY, "AB", 0.9) == "in B's region only" and where(WAY, "AB", 0.3) == "outside A and B"
+    assert where(WAY, "A", 1.0) == "in A's region" and where(WAY, "A", 0.99) == "outside A"  # at most the level is inside
+
+
+@pytest.mark.parametrize("end", [(-2, 1), (6, 1), (1, -2), (1, 4)])
+def test_an_end_on_the_edge_of_the_map_is_shown(end):
+    assert "(not shown)" not in figures.landscape(surface(), {"EWC": trace(end, 0, 1, 1)}).alt
+    beyond = tuple(v + (0.01 if v in (6, 4) else -0.01 if v == -2 else 0) for v in end)
+    assert "(not shown)" in figures.landscape(surface(), {"EWC": trace(beyond, 0, 1, 1)}).alt
+
+
+def test_two_points_along_each_axis_are_enough():
+    small = Surface(T[:2], T[:2], *[{name: torch.tensor([[0.1, 0.6], [0.7, 0.9]]) for name in "AB"}] * 2)
+    is_good(figures.landscape(small, {"EWC": TRACES["EWC"]}), ["EWC moved"])
+    with pytest.raises(ValueError, match="two points or more along each axis, got 2 and 1"):
+        figures.landscape(Surface(T[:2], T[:1], *[{"A": torch.zeros(1, 2)}] * 2), TRACES)
+
+
+def placed(end: tuple[float, float], *others: Trace):
+    """The name beside the end of a way: its place relative to the end, in units of sign, and how it is aligned."""
+    traces = {"EWC": replace(TRACES["EWC"], x=torch.tensor([end[0]] * 3), y=torch.tensor([end[1]] * 3))}
+    traces |= {f"other {k}": way for k, way in enumerate(others)}
+    axis = figures.landscape(surface(), traces).figure.axes[0]
+    (note,) = [note for note in axis.texts if isinstance(note, Annotation) and note.get_text() == "EWC"]
+    return tuple(np.sign(note.xyann)), note.get_ha(), note.get_va()
+
+
+@pytest.mark.parametrize(
+    ("end", "blocked", "expected"),
+    [  # the first free one of above, below, right and left
+        ((2.0, 1.0), (), ((0, 1), "center", "bottom")),
+        ((2.0, 1.0), ((2.0, 1.4),), ((0, -1), "center", "top")),
+        ((2.0, 1.0), ((2.0, 1.4), (2.0, 0.6)), ((1, 0), "left", "center")),
+        ((2.0, 1.0), ((2.0, 1.4), (2.0, 0.6), (2.5, 1.0)), ((-1, 0), "right", "center")),
+        ((2.0, 3.99), (), ((0, -1), "center", "top")),  # else it would leave the map
+        ((2.0, -1.8), ((2.0, -1.45),), ((1, 0), "left", "center")),
+        ((-1.99, 1.0), (), ((1, 0), "left", "center")),
+        ((5.99, 1.0), (), ((-1, 0), "right", "center")),
+    ],
+)
+def test_a_name_stands_where_it_hides_nothing_and_stays_on_the_map(end, blocked, expected):
+    others = [replace(TRACES["EWC"], x=torch.tensor([x] * 3), y=torch.tensor([y] * 3)) for x, y in blocked]
+    assert placed(end, *others) == expected
+
+
+def test_the_mountain_says_what_it_shows():
+    axis = figures.surface_3d(surface(), TRACES, "B", top=1.5).figure.axes[0]
+    entries = ["no penalty", "L2 (off the plane)", "EWC", THETA_A]
+    assert says(axis) == ("distance", "distance", "", entries)
+    assert axis.get_zlabel() == "loss on B" and tuple(axis.get_zlim()) == pytest.approx((0, 1.5), abs=0.05)
+    assert (axis.elev, axis.azim) == (35, -125)
+    ways, ends = axis.lines[0:6:2], axis.lines[1:6:2]
+    for way, end, (method, path) in zip(ways, ends, TRACES.items(), strict=True):
+        style = style_of(method)
+        assert (way.get_color(), way.get_linestyle()) == (style["color"], style["linestyle"])
+        assert end.get_marker() == style["marker"]
+        hollow_end = method == "L2"
+        assert end.get_markerfacecolor() == ("white" if hollow_end else style["color"])
+        assert end.get_markeredgecolor() == (style["color"] if hollow_end else "white")
+        np.testing.assert_allclose([v[0] for v in end.get_data_3d()], [path.x[-1], path.y[-1], min(path.loss["B"][-1], 1.5)])
+    assert [v[0] for v in axis.lines[-1].get_data_3d()] == [0, 0, 1.5]  # the loss on B is 2 there
+
+
+def test_the_figure_is_as_high_as_the_map():
+    wide = figures.landscape(surface(), TRACES).figure
+    assert wide.get_figheight() == pytest.approx(1.7 + 5 * 6 / 8)
+    high = Surface(surface().xs, 4 * surface().ys, surface().loss, surface().accuracy)
+    assert figures.landscape(high, TRACES).figure.get_figheight() == pytest.approx(1.7 + 7)
+
+
+@pytest.mark.parametrize("smallest", [1e-6, 1.5e-6])
+def test_the_smallest_level_and_top(smallest):
+    assert (
+        figures.landscape(surface(), TRACES, level=smallest).alt
+        and figures.surface_3d(surface(), TRACES, "A", top=smallest).alt
+    )
+    for call in (
+        lambda v: figures.landscape(surface(), TRACES, level=v),
+        lambda v: figures.surface_3d(surface(), TRACES, "A", v),
+    ):
+        with pytest.raises(ValueError, match="must be a finite number, at least 1e-06"):
+            call(0.9e-6)
 
 
 def test_where_a_loss_is_too_large_for_a_number_the_regions_are_those_without_it():

@@ -105,3 +105,36 @@ def test_bad_input_is_refused_before_any_work(call, argument, given, works, monk
 
     monkeypatch.setattr(surfaces, "table", work)
     assert_refused(call, argument, given, works, SURFACE["model"], OTHER)
+
+
+TABLE_23, NO_GRID = torch.zeros(2, 3), torch.zeros(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("loss", "accuracy"),
+    [
+        ({"A": TABLE_23, "B": NO_GRID}, {"A": TABLE_23, "B": TABLE_23}),  # one of four
+        ({"A": TABLE_23}, {"A": NO_GRID}),
+        ({"A": TABLE_23}, {"B": TABLE_23}),
+        ({"A": TABLE_23, "B": TABLE_23}, {"A": TABLE_23}),
+        ({}, {}),
+    ],
+)
+def test_tables_that_are_not_of_the_grid_or_of_other_names_are_refused(loss, accuracy):
+    with pytest.raises(ValueError, match=r"same names and the shape \(2, 3\) of the grid"):
+        surfaces.Surface(torch.arange(3), torch.arange(2), loss, accuracy)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [(torch.zeros(3, 3), [0, 1, 0]), (torch.zeros(3, 1, 2), [0, 1, 0]), (torch.zeros(3, 2), [0, 2, 0])]
+)
+def test_two_weights_take_two_features_and_two_labels(x, y):
+    with pytest.raises(ValueError, match=r"data must hold inputs \(N, 2\) with labels 0 or 1"):
+        two_weight_losses(cl.Split(x, torch.tensor(y)), AXIS, AXIS)
+
+
+def test_one_number_along_an_axis_is_enough_and_any_numbers_will_do():
+    surface = loss_surface(tiny(), THROUGH, task(), [1], torch.tensor([0, 2]))
+    assert surface.xs.tolist() == [1] and surface.ys.tolist() == [0, 2] and surface.loss["A"].shape == (2, 1)
+    again = loss_surface(tiny(), THROUGH, task(), [1.0], [0.0, 2.0])
+    torch.testing.assert_close(surface.loss["A"], again.loss["A"])

@@ -60,18 +60,18 @@ class Project:
 
     def __init__(self, root: Path, package: str, folder: Path) -> None:
         self.root, self.package = root, package
+        self.sources = {p.relative_to(root / package).as_posix(): p.read_bytes() for p in (root / package).rglob("*.py")}
         self.declared = tomllib.loads((folder / "declared.toml").read_text())
         listed = tomllib.loads((folder / "equivalent.toml").read_text()).get("mutant", [])
         self.equivalent = {(e["file"], e["function"], e["line"], e["change"]): e["why"] for e in listed}
 
     def mutants(self, only: Iterable[str] = ()) -> list[Mutant]:
         found, only = [], [name.removesuffix(".py").strip("/") for name in only]
-        for path in sorted((self.root / self.package).rglob("*.py")):
-            file = path.relative_to(self.root / self.package).as_posix()
-            name = file.removesuffix(".py")
-            if not only or any(o in (name, path.stem, path.stem.lstrip("_")) or name.startswith(f"{o}/") for o in only):
+        for file, source in sorted(self.sources.items()):
+            name, stem = file.removesuffix(".py"), Path(file).stem
+            if not only or any(o in (name, stem, stem.lstrip("_")) or name.startswith(f"{o}/") for o in only):
                 taste = [word for start, words in self.declared["taste"].items() if file.startswith(start) for word in words]
-                found += mutants(file, path.read_text(), taste, self.declared["knobs"].get(file, ()))
+                found += mutants(file, source.decode(), taste, self.declared["knobs"].get(file, ()))
         return found
 
     def tests_of(self, file: str) -> tuple[str, ...]:
@@ -89,10 +89,12 @@ def drawn(possible: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
 
 def copied(root: Path, folder: Path) -> None:
     """What tests need, in ``folder``; what is large and only read is linked."""
-    large = ("notebooks", ".git", "data")
+    large = ("notebooks", "data")
     for path in root.iterdir():
-        if path.name in large or path.is_file():
-            (folder / path.name).symlink_to(path) if path.name != ".git" else None
+        if path.name in large:
+            (folder / path.name).symlink_to(path)
+        elif path.is_file():
+            shutil.copy2(path, folder)
         elif not path.name.startswith("."):
             shutil.copytree(path, folder / path.name, ignore=shutil.ignore_patterns(*large))
     for path in root.glob("*/data"):
@@ -102,7 +104,7 @@ def copied(root: Path, folder: Path) -> None:
 def outcomes(project: Project, jobs: Iterable[Job], processes: int) -> Iterator[Outcome]:
     """Run the jobs, each in a fork of this process, which has imported what takes long; in the order in which they end."""
     queue, running = iter(jobs), {}
-    with tempfile.TemporaryDirectory(prefix="mutants-") as top:
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as top:
         free = [Path(top, str(i)) for i in range(processes)]
         for folder in free:
             folder.mkdir()
@@ -141,14 +143,11 @@ def _ended(pid: int, wait: bool) -> None:
 
 
 def _started(project: Project, job: Job, folder: Path) -> int:
-    here = Path(folder, project.package)
-    for path in (project.root / project.package).rglob("*.py"):  # as it is, but for the change
-        place = here / path.relative_to(project.root / project.package)
-        wanted = path.read_bytes()
-        if job.mutant and place == here / job.mutant.file:
-            wanted = job.mutant.mutated
-        if place.read_bytes() != wanted:
-            place.write_bytes(wanted)
+    wanted = project.sources | ({job.mutant.file: job.mutant.mutated} if job.mutant else {})
+    for file, source in wanted.items():
+        place = folder / project.package / file
+        if place.read_bytes() != source:
+            place.write_bytes(source)
             Path(importlib.util.cache_from_source(str(place))).unlink(missing_ok=True)
     if pid := os.fork():
         return pid
@@ -159,17 +158,18 @@ def _started(project: Project, job: Job, folder: Path) -> int:
         for stream in (1, 2):
             os.dup2(sys.stdout.fileno(), stream)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        with contextlib.suppress(ValueError, OSError):  # not every system can
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         os.chdir(folder)
         sys.path.insert(0, str(folder))
         os.environ.update(PYTHONPATH=str(folder), XDG_CACHE_HOME=f"{folder}.cache", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-        found = importlib.util.find_spec(project.package)
-        if found is None or not str(found.origin).startswith(str(folder)):
-            raise RuntimeError(f"the copy would not be tested, but {found}")
         import pytest
 
         options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "-o", "addopts=", f"--basetemp={folder}.tmp"]
         code = int(pytest.main([*options, "--tb=line", *job.tests]))
+        if code == 0 and not str(sys.modules[project.package].__file__).startswith(str(folder)):
+            code = 1
+            raise RuntimeError(f"the copy was not tested, but {sys.modules[project.package]}")
     except BaseException:
         traceback.print_exc()
     finally:
@@ -192,11 +192,8 @@ def tested(project: Project, chosen: Sequence[Mutant], processes: int) -> Iterat
     jobs = [Job(tests := project.tests_of(m.file), LIMIT + 4 * sum(took[t] for t in tests), m) for m in chosen]
     for outcome in outcomes(project, jobs, processes):
         assert outcome.job.mutant
-        seconds = round(outcome.seconds, 1)
-        yield (
-            outcome.job.mutant,
-            {"survived": outcome.passed, "by": "" if outcome.passed else outcome.words, "seconds": seconds},
-        )
+        by = "" if outcome.passed else outcome.words
+        yield outcome.job.mutant, {"survived": outcome.passed, "by": by, "seconds": round(outcome.seconds, 1)}
 
 
 def main(arguments: Sequence[str] | None = None, project: Project | None = None) -> int:
