@@ -36,7 +36,7 @@ from .tasks import Split, Task, data_and_classes
 from .training import STEPS, choice, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
-OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "every")  # of train, the same for A and B
+OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "statistics", "every")  # of train, the same for A and B
 
 DATA = "a Task or Split: Task.from_datasets makes one of data sets (of a DataLoader: loader.dataset), Split(x, y) of tensors"
 POLL = 0.5  # seconds between two looks at what other processes have done
@@ -216,7 +216,7 @@ def sweep(
             ``Linear`` layers and activations and the step is "proximal"; takes that many times the memory. Elsewhere each
             run is a unit of its own.
         progress: show a progress bar if it takes longer than two seconds.
-        **options: step, epochs, batch_size, lr, momentum and every, as for :func:`train`; for A and B alike.
+        **options: step, epochs, batch_size, lr, momentum, statistics and every, as for :func:`train`; for A and B alike.
 
     Returns:
         A :class:`Sweep`. Ctrl-C ends it early and returns what is done, with a RuntimeWarning; what an executor is just

@@ -101,6 +101,17 @@ def test_the_rest_of_the_network_is_in_train_mode_while_statistics_are_held() ->
     assert (False, True) in seen and (True, True) not in seen
 
 
+def test_a_sweep_passes_on_what_becomes_of_the_statistics() -> None:
+    a, b, found = blobs(), blobs(shift=5.0), {}
+    for statistics in ("held", "moving"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            options = {"methods": ["EWC"], "strengths": [1e9], "epochs": 20, "progress": False, "statistics": statistics}
+            sweep = cl.sweep(normed(), a, b, **options)
+        found[statistics] = sweep.starts[0].a.accuracy - sweep["EWC", 1e9, 0].a.accuracy
+    assert found["held"] == 0.0 and found["moving"] > 0.3
+
+
 def test_a_loop_of_one_s_own_is_warned_once() -> None:
     model, task, penalty = normed(), blobs(), cl.EWC()
     penalty.consolidate(model, task)

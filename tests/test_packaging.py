@@ -114,6 +114,13 @@ def test_the_reading_order_of_the_readme_is_that_of_the_imports() -> None:
     assert set(told) == there, "each module stands in the table, and nothing else does"
 
 
+def test_the_five_files_that_hold_the_idea_stay_small() -> None:
+    """They are to be read in one sitting. What makes one longer may be a room of its own, or a line for the README."""
+    limits = {"tasks": 320, "models": 127, "fisher": 176, "penalties": 292, "training": 300}
+    for name, limit in limits.items():
+        assert len((ROOT / f"cl_teach/{name}.py").read_text(encoding="utf-8").splitlines()) <= limit, name
+
+
 IMPORTS = """
 import json, sys, time
 start = time.perf_counter()
@@ -158,6 +165,8 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 def test_the_readme_s_code_runs_as_it_stands(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     assert len(blocks) >= 2
+    assert any(all(word in block for word in ("BatchNorm", "Adam", "DataLoader", "torch.save")) for block in blocks)
+    assert all(len(block.splitlines()) <= 25 for block in blocks)
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
     for block in blocks:
