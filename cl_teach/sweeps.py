@@ -371,7 +371,8 @@ def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick:
     options = {"watch": job.watch, "keep_weights": job.keep_weights, "seed": job.seed, **job.settings}
     histories: list[History | None] = [None] * len(strengths)
     if len(strengths) > 1:
-        penalty, settings = start.penalties[method], {name: value for name, value in options.items() if name != "step"}
+        penalty = start.penalties[method]
+        settings = {name: value for name, value in options.items() if name not in ("step", "statistics")}
         factors = [proximal_factor(strength, settings["lr"], settings["momentum"]) for strength in strengths]
         histories = train_together(models, job.task_b, penalty.precision, penalty.anchor, factors, tick, **settings)
     results = []

@@ -21,8 +21,8 @@ def _draw_digit(axis: Axes, image: Tensor) -> None:
 
 
 @styled
-def digits(tasks: Sequence[Task], n: int = 10) -> Picture:
-    """The first training image of each of ``n`` classes, one row a task.
+def digits(tasks: Sequence[Task], n: int = 10, what: str = "digit") -> Picture:
+    """The first training image of each of ``n`` classes, one row a task; ``what`` it shows, in one word.
 
     Raises:
         TypeError, ValueError: no tasks, or some without images (N, C, H, W) of every class from 0 to n - 1.
@@ -41,7 +41,7 @@ def digits(tasks: Sequence[Task], n: int = 10) -> Picture:
             _draw_digit(axes[row * n + label], task.train.x[index])
         axes[row * n].set_ylabel(literal(task.name), rotation=0, ha="right", va="center")
     names = ", ".join(task.name for task in tasks)
-    return Picture(figure, f"One picture of each digit 0 to {n - 1} in a row; {len(tasks)} rows, one a task: {names}.")
+    return Picture(figure, f"One picture of each {what} 0 to {n - 1} in a row; {len(tasks)} rows, one a task: {names}.")
 
 
 def _check_history(history: History) -> None:

@@ -114,3 +114,10 @@ def test_a_moment_has_its_curves_on_the_left_and_two_rows_of_digits_on_the_right
     assert left.bbox.x1 <= right.bbox.x0 + 1
     assert [(round(box.y0, 2) > round(boxes[-1].y0, 2)) for box in boxes] == [True] * 4 + [False] * 4
     assert right.get_suptitle() == "what the network says on task A"
+
+
+def test_pictures_of_other_things_are_called_by_their_name():
+    data = cl.Split(torch.rand(2, 1, 3, 3), torch.tensor([0, 1]))
+    task = cl.Task("day", data, data, classes=(0, 1))
+    assert figures.digits([task], n=2).alt.startswith("One picture of each digit 0 to 1 in a row; 1 rows")
+    assert figures.digits([task], n=2, what="shape").alt.startswith("One picture of each shape 0 to 1 in a row")
