@@ -200,7 +200,8 @@ def sweep(
             (it stays as it is). Input and output as for :func:`train`.
         task_a, task_b: learnt first and second; tested on their test data, if they are tasks.
         methods: names of penalties of this package, or name -> what makes a penalty, such as
-            ``{"L2": cl.L2, "EWC, 500 samples": cl.EWC(n=500)}``.
+            ``{"L2": cl.L2, "EWC, 500 samples": cl.EWC(n=500)}``. Figures draw "none" and "joint" as no penalty and as joint
+            training: no method that holds anything may have such a name.
         strengths: lambdas, each finite and not negative, for all methods alike or method -> its own. 0 holds nothing.
         seeds: of the network (if ``model`` is a function) and of the order of the samples.
         watch, keep_weights: recorded while B is learnt, every ``every`` steps; see :class:`History`. The path of a network
