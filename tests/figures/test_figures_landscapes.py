@@ -302,3 +302,12 @@ def test_the_smallest_level_and_top(smallest):
     ):
         with pytest.raises(ValueError, match="must be a finite number, at least 1e-06"):
             call(0.9e-6)
+
+
+def test_of_three_tasks_the_first_two_are_shown():
+    both = surface()
+    three = Surface(both.xs, both.ys, *({**named, "C": named["A"]} for named in (both.loss, both.accuracy)))
+    picture, usual = figures.landscape(three, TRACES), figures.landscape(both, TRACES)  # no trace has watched C
+    assert picture.alt == usual.alt and "Loss of A and B over" in picture.alt
+    regions, expected = (len(contours(drawn.figure.axes[0], filled=True)) for drawn in (picture, usual))
+    assert regions == expected == 2  # they do not overlap at this level
