@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from . import _checks
 from ._prepare import Data, Loaded, Prepared, prepare_or_load
 from ._weights import Named, copied, eval_mode, inner
 from .models import head
@@ -46,7 +47,7 @@ class History:
 
     def accuracy(self, name: str) -> list[float]:
         """Accuracy on the watched data ``name``, one number for each of ``steps``."""
-        return [e.accuracy for e in self.watched[name]]
+        return [e.accuracy for e in self.watched[_checks.one_of("name", name, list(self.watched))]]
 
 
 @torch.no_grad()
@@ -90,6 +91,7 @@ class Recorder:
         tick: Callable[[int], object],
     ) -> None:
         self.models, self.keep_weights, self.every, self.total, self.tick = models, keep_weights, every, total, tick
+        _checks.truth("keep_weights", keep_weights)
         if not isinstance(watch, Mapping):
             raise TypeError(f"watch must be names with data such as {{'A': task}}, got {type(watch).__name__}")
         self.data = {n: prepare_or_load(models[0], data, "test", name=f"watch[{n!r}]") for n, data in watch.items()}

@@ -184,11 +184,11 @@ class Penalty:
         return {"precision": self.precision, "anchor": self.anchor}
 
     def _watch_out(self, model: nn.Module) -> None:
-        self._warned = self._warned or (self.n_tasks > 0 and warn_of_averaging(model))  # once
+        self._warned = self._warned or (self.n_tasks > 0 and warn_of_averaging(_checks.module(model)))  # once
 
     def _held(self, model: nn.Module) -> tuple[list[str], list[Tensor], list[Tensor], list[Tensor]]:
         """Names and weights that are held and may move, their P, their m. P and m move to the model's device and type."""
-        parameters = dict(inner(model).named_parameters())
+        parameters = dict(_checks.module(model).named_parameters())
         if any(name not in parameters or parameters[name].shape != m.shape for name, m in self.anchor.items()):
             self.check(model)  # says what is wrong; more rows are not
             for name, m in self.anchor.items():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import Data
-from ._weights import Named, inner, plain_autograd
+from ._weights import Named, plain_autograd
 from .fast.columns import Columns
 from .fast.per_sample import mean_moments
 from .fisher import plain_squares
@@ -62,7 +62,7 @@ class SI(Penalty):
     @torch.no_grad()
     def observe(self, model: nn.Module) -> None:
         """Take in the step before, now that its movement is known, and this step's gradient of the task's loss."""
-        parameters = dict(inner(model).named_parameters())
+        parameters = dict(_checks.module(model).named_parameters())
         moved = {name: p for name, p in parameters.items() if p.requires_grad and p.grad is not None}
         self._finish_step(parameters)
         for name, p in moved.items():

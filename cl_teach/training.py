@@ -152,7 +152,8 @@ def train(
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3. The proximal step solves the penalty as in Parikh & Boyd 2014;
     dividing lr by 1 - momentum gives it the fixed point of the gradient step.
     """
-    _check(model, penalty, strength, step, epochs, batch_size, lr, momentum, statistics, seed, every)
+    numbers = _check(model, penalty, strength, step, epochs, batch_size, lr, momentum, statistics, seed, every)
+    epochs, batch_size, seed, every = numbers
     data = prepare_or_load(model, task, "train", name="task")
     in_force = penalty is not None and penalty.n_tasks > 0 and strength > 0
     held = [layer for _, layer in averaging(model)] if in_force and statistics == "held" else []
@@ -206,23 +207,22 @@ def _check(
     statistics: str,
     seed: int,
     every: int,
-) -> None:
-    """An error for what cannot work, before any work."""
+) -> list[int]:
+    """An error for what cannot work, before any work; epochs, batch_size, seed and every as whole numbers of Python's."""
     _checks.trainable(model)
     _checks.finite(inner(model))
     _checks.one_of("step", step, STEPS)
     _checks.one_of("statistics", statistics, ("held", "moving"))
     _checks.strength(strength)
-    _checks.whole_number("epochs", epochs, at_least=0)
-    _checks.whole_number("batch_size", batch_size, at_least=1)
-    _checks.whole_number("every", every, at_least=1)
+    numbers = [_checks.whole_number("epochs", epochs, 0), _checks.whole_number("batch_size", batch_size, 1)]
+    numbers += [_checks.seed(seed), _checks.whole_number("every", every, 1)]
     _checks.real_number("lr", lr, at_least=0.0)
     _checks.real_number("momentum", momentum, at_least=0.0, below=1.0)
-    _checks.seed(seed)
     if penalty is not None:
         if not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a cl_teach penalty such as EWC(), got {type(penalty).__name__}")
         penalty.check(model)
+    return numbers
 
 
 def choice(seen: Task, latest: Task) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -657,3 +658,36 @@ def test_what_learn_measures_before_each_task_is_the_accuracy_there() -> None:
     assert run.untrained.tolist() == untrained and run.ahead.tolist() == ahead
     assert run.ahead[0] == run.untrained[0] and run.ahead[1] != run.untrained[1]
     assert run.forward_transfer == pytest.approx(sum(a - u for a, u in zip(ahead[1:], untrained[1:], strict=True)) / 2)
+
+
+# --- numbers of numpy, and things that are no network
+
+
+def test_whole_numbers_of_numpy_count() -> None:
+    model, plain, one = make(), make(), np.int64(1)
+    first = cl.train(model, blobs(), epochs=2 * one, batch_size=20 * one, seed=3 * one, every=2 * one, watch={"A": blobs()})
+    second = cl.train(plain, blobs(), epochs=2, batch_size=20, seed=3, every=2, watch={"A": blobs()})
+    same(model, plain)
+    assert first.steps == second.steps == [0, 2, 4, 6] and cl.EWC(n=np.int64(3)).n == 3
+
+
+@pytest.mark.parametrize("kind", [cl.EWC, cl.SI])
+def test_what_is_no_network_is_said_to_be_none(kind: Callable[[], cl.Penalty]) -> None:
+    penalty, model = kind(), make()
+    cl.train(model, blobs(), penalty=penalty, epochs=1)
+    penalty.consolidate(model, blobs())
+    uses: list[Callable[[Any], object]] = [
+        lambda m: penalty(m), lambda m: penalty.proximal_step(m, 1.0), lambda m: penalty.add_gradient(m, 1.0),
+        lambda m: penalty.consolidate(m, blobs()), lambda m: cl.SI().observe(m), lambda m: cl.evaluate(m, blobs()),
+    ]  # fmt: skip
+    for use in uses:
+        with pytest.raises(TypeError, match="model must be a torch.nn.Module, got int"):
+            use(3)
+
+
+def test_what_was_not_watched_and_what_is_no_yes_or_no() -> None:
+    history = cl.train(make(), blobs(), epochs=1, watch={"A": blobs()})
+    with pytest.raises(ValueError, match="name must be one of 'A', got 'C'"):
+        history.accuracy("C")
+    with pytest.raises(TypeError, match="keep_weights must be"):
+        cl.train(make(), blobs(), keep_weights="no")

@@ -308,7 +308,6 @@ def test_the_smallest_level_and_top(smallest):
             call(0.9e-6)
 
 
-<<<<<<< HEAD
 def test_where_a_loss_is_too_large_for_a_number_the_regions_are_those_without_it():
     far = surface()
     for loss in far.loss.values():
@@ -320,7 +319,8 @@ def test_where_a_loss_is_too_large_for_a_number_the_regions_are_those_without_it
         assert [c.levels.tolist() for c in found] == [c.levels.tolist() for c in expected] and len(found) == 2
     lost = replace(TRACES["EWC"], loss={name: torch.full((3,), math.nan).double() for name in "AB"})
     assert "EWC ends at not finite" in figures.surface_3d(far, {"EWC": lost}, "A").alt
-=======
+
+
 def test_of_three_tasks_the_first_two_are_shown():
     both = surface()
     three = Surface(both.xs, both.ys, *({**named, "C": named["A"]} for named in (both.loss, both.accuracy)))
@@ -328,4 +328,3 @@ def test_of_three_tasks_the_first_two_are_shown():
     assert picture.alt == usual.alt and "Loss of A and B over" in picture.alt
     regions, expected = (len(contours(drawn.figure.axes[0], filled=True)) for drawn in (picture, usual))
     assert regions == expected == 2  # they do not overlap at this level
->>>>>>> mutants
