@@ -681,7 +681,7 @@ def test_what_is_no_network_is_said_to_be_none(kind: Callable[[], cl.Penalty]) -
         lambda m: penalty.consolidate(m, blobs()), lambda m: cl.SI().observe(m), lambda m: cl.evaluate(m, blobs()),
     ]  # fmt: skip
     for use in uses:
-        with pytest.raises(TypeError, match="model must be a torch.nn.Module, got int"):
+        with pytest.raises(TypeError, match=r"model must be a torch.nn.Module, got int"):
             use(3)
 
 
