@@ -17,6 +17,8 @@ from torch.nn.functional import pad
 
 import cl_teach as cl
 from cl_teach import fisher
+from cl_teach._weights import plain_autograd
+from cl_teach.fast import directions
 from cl_teach.fast.per_sample import PerSample
 
 CLASSES = 4
@@ -294,8 +296,16 @@ def test_by_which_way(name: str) -> None:
     assert dict(shares) == MODELS[name][2]
 
 
-DIRECTED = ["transformer encoder", "EmbeddingBag, mean", "EmbeddingBag, max", "weight norm", "Embedding scaled by frequency",
-            "LSTM", "GRU on packed sequences", "MultiheadAttention"]  # fmt: skip
+DIRECTED = {  # by which way
+    "transformer encoder": directions._forward,
+    "EmbeddingBag, mean": None,  # by per-sample gradients
+    "EmbeddingBag, max": None,
+    "weight norm": directions._twice,
+    "Embedding scaled by frequency": None,
+    "LSTM": directions._forward,
+    "GRU on packed sequences": directions._twice,
+    "MultiheadAttention": directions._forward,
+}
 
 
 @pytest.mark.parametrize("labels", ["exact", "true"])
@@ -309,6 +319,9 @@ def test_directions(name: str, labels: str) -> None:
         warnings.simplefilter("error")
         restricted = cl.restricted_fisher(model, data, basis, labels, chunk=4)
         product = cl.fisher_vector_product(model, data, basis[0], labels, chunk=4)
+    with plain_autograd():
+        work = PerSample(model.eval(), data.x[[0, -1]], None, ("vmap",), fisher.plain_squares)
+        assert directions.Directions(basis)._judge(work) is DIRECTED[name]
     wanted, size = u.T @ matrix @ u, BOUND[next(model.parameters()).dtype]
     assert float((restricted - wanted).norm() / wanted.norm()) <= 3 * size
     assert float((flat(product) - matrix @ u[:, 0]).norm() / (matrix @ u[:, 0]).norm()) <= 3 * size

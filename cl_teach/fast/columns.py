@@ -61,7 +61,7 @@ class Labelled(Columns):
     """
 
     def __init__(self, p: Tensor, labels: Tensor, weights: Tensor) -> None:
-        self.labels, self.weights = labels, weights
+        self.labels = labels
         others = p.unsqueeze(2).expand(*p.shape, labels.shape[1]).scatter(1, labels.unsqueeze(1), 0.0)
         own = -others.sum(1, keepdim=True)  # p - 1 as minus the sum of the others, never as a difference
         super().__init__(others.scatter(1, labels.unsqueeze(1), own) * weights.to(p).sqrt().unsqueeze(1))

@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp
+from torch.func import jvp
 
 from .._weights import Named, wide
 from .agree import agree
+from .columns import Columns
 from .per_sample import Bound, PerSample
 
 _Along = Callable[[PerSample, Tensor, Sequence[Named]], Tensor]  # of x (N, ...) and k directions: J v, (N, C, k)
@@ -47,9 +48,8 @@ class Directions:
     def product(self, work: PerSample, x: Tensor, columns_of: Bound) -> Named:
         """The sum over samples and columns of g g^T v, for the only direction v."""
         if (way := self._chosen(work)) is not None:
-            logits, pull_back = vjp(lambda theta: work.logits(x, theta), work.theta)[:2]
-            found: Named = pull_back(columns_of(logits).covariance(way(work, x, self.basis)[:, :, 0]))[0]
-            return found
+            along = way(work, x, self.basis)[:, :, 0]
+            return _back(work, x, lambda logits: columns_of(logits).covariance(along))
         total: Named = {}
         for gradients in work.gradients(list(work.theta), x, columns_of(work.logits(x))):
             scores = _scores(gradients, self.basis)[:, 0]
@@ -64,7 +64,7 @@ class Directions:
         return self._way
 
     def _judge(self, work: PerSample) -> _Along | None:
-        x, columns = work.two, work.unlikely()
+        x, columns = work.two, Columns(work.unlikely().dense[:, :, :1])
         truth = list(work.gradients(list(work.theta), x, columns, plainly=True))
         scores = torch.cat([_scores(gradients, self.basis) for gradients in truth])  # (2, k)
         together = {name: torch.stack([g[name].sum((0, 1)) for g in truth]).sum(0) for name in work.theta}
@@ -73,7 +73,7 @@ class Directions:
         for way in (_forward, _twice):
             try:
                 along = torch.einsum("nc,nck->nk", columns.dense[:, :, 0], way(work, x, self.basis)).to(scores.dtype)
-                back = vjp(lambda theta: work.logits(x, theta), work.theta)[1](columns.dense[:, :, 0])[0]
+                back = _back(work, x, lambda logits: columns.dense[:, :, 0])
             except Exception:  # whatever this network does not allow, the next way takes over
                 continue
             right = all(agree(along[:, i], scores[:, i], dtype, largest) for i, largest in enumerate(sizes))
@@ -92,6 +92,14 @@ def _scores(gradients: Named, basis: Sequence[Named]) -> Tensor:
 
 def _norm(named: Named) -> float:
     return float(torch.stack([t.double().norm() for t in named.values()]).norm())
+
+
+def _back(work: PerSample, x: Tensor, sent: Callable[[Tensor], Tensor]) -> Named:
+    """J^T u, with u what is ``sent`` back from the logits."""
+    theta = {name: t.detach().requires_grad_() for name, t in work.theta.items()}
+    logits = work.logits(x, theta)
+    found = torch.autograd.grad(logits, list(theta.values()), sent(logits.detach()), materialize_grads=True)
+    return {name: g.to_dense() for name, g in zip(theta, found, strict=True)}
 
 
 def _forward(work: PerSample, x: Tensor, basis: Sequence[Named]) -> Tensor:

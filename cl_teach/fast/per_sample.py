@@ -157,7 +157,7 @@ class PerSample:
         For two of them, where columns go back together.
         """
         labels = self.example.topk(min(2 if self.recurrent else 1, self.example.shape[1]), largest=False).indices
-        return Labelled(self.example.softmax(1), labels, torch.ones_like(self.example[:, : labels.shape[1]]))
+        return Labelled(self.example.softmax(1), labels, torch.full(labels.shape, 1 / len(labels)))
 
     def at_once(self, columns_of: ColumnsOf) -> int:
         """How many samples fit into memory at once, with up to 16 of their columns."""
@@ -256,8 +256,7 @@ class PerSample:
         """Which way is right for which parameter, on the two samples."""
         x, columns = self.two, self.unlikely()
         try:
-            squares = plain(self.model, x, columns.labels, columns.weights, self.classes)
-            truth = {name: len(x) * t.to(wide(t.dtype)) for name, t in squares.items()}
+            truth = plain(self.model, x, columns.labels, torch.ones_like(columns.dense[:, 0]), self.classes)
         except Exception:  # what torch.func cannot do
             truth = self._added(self.gradients(list(self.theta), x, columns, plainly=True))
 
