@@ -242,12 +242,12 @@ def test_two_points_along_each_axis_are_enough():
         figures.landscape(Surface(T[:2], T[:1], *[{"A": torch.zeros(1, 2)}] * 2), TRACES)
 
 
-def placed(end: tuple[float, float], *others: Trace):
+def placed(end: tuple[float, float], *others: Trace, name: str = "EWC"):
     """The name beside the end of a way: its place relative to the end, in units of sign, and how it is aligned."""
-    traces = {"EWC": replace(TRACES["EWC"], x=torch.tensor([end[0]] * 3), y=torch.tensor([end[1]] * 3))}
+    traces = {name: replace(TRACES["EWC"], x=torch.tensor([end[0]] * 3), y=torch.tensor([end[1]] * 3))}
     traces |= {f"other {k}": way for k, way in enumerate(others)}
     axis = figures.landscape(surface(), traces).figure.axes[0]
-    (note,) = [note for note in axis.texts if isinstance(note, Annotation) and note.get_text() == "EWC"]
+    (note,) = [note for note in axis.texts if isinstance(note, Annotation) and note.get_text() == name]
     return tuple(np.sign(note.xyann)), note.get_ha(), note.get_va()
 
 
@@ -328,3 +328,16 @@ def test_of_three_tasks_the_first_two_are_shown():
     assert picture.alt == usual.alt and "Loss of A and B over" in picture.alt
     regions, expected = (len(contours(drawn.figure.axes[0], filled=True)) for drawn in (picture, usual))
     assert regions == expected == 2  # they do not overlap at this level
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ((2.0, -1.6), ((0, 1), "center", "bottom")),
+        ((2.0, 3.6), ((0, -1), "center", "top")),
+        ((-1.5, 1.0), ((1, 0), "left", "center")),
+        ((5.5, 1.0), ((-1, 0), "right", "center")),
+    ],
+)
+def test_a_long_name_is_wide_and_not_high(end, expected):
+    assert placed(end, name="a method of mine") == expected
