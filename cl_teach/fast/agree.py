@@ -57,3 +57,19 @@ def _size(t: Tensor) -> float:
     """The norm of what is finite: within an infinite tolerance anything would agree. In float64 if squares overflow."""
     size = float(t.norm())
     return size if math.isfinite(size) else float(t[t.isfinite()].double().norm())
+
+
+def met_in_graph(output: Tensor, leaves: Mapping[str, Tensor]) -> dict[str, int]:
+    """Name -> how many times the graph that leads to ``output`` takes that leaf in."""
+    times = dict.fromkeys(leaves, 0)
+    names = {id(t): name for name, t in leaves.items()}
+    todo, seen = [output.grad_fn], {output.grad_fn}
+    while todo:
+        for node, _ in getattr(todo.pop(), "next_functions", ()):
+            name = names.get(id(getattr(node, "variable", None)))
+            if name is not None:
+                times[name] += 1
+            elif node is not None and node not in seen:
+                seen.add(node)
+                todo.append(node)
+    return times

@@ -22,7 +22,7 @@ from .._progress import bar
 from .._weights import Named, as_function, differentiable, eval_mode, normal, same_buffers, wide
 from ..models import head
 from ..tasks import Split, Task
-from .agree import agree, judge, two_of
+from .agree import agree, judge, met_in_graph, two_of
 from .columns import Columns, Labelled
 from .layers import Call, Moment, Use, closed_uses, recorded
 from .recurrent import Unrolled, recurrent_layers, unrolled
@@ -138,6 +138,7 @@ class PerSample:
         self.model, self.classes, self.two, self.ways, self.plain = model, classes, two, ways, plain
         self.function = as_function(model)
         self.theta = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        self._leaves = {name: t.detach().requires_grad_() for name, t in self.theta.items()}  # whose uses can be counted
         self.stored = 0  # numbers a sample and column that the closed forms keep
         self.total: int | None = None  # how many samples will be visited, if that is known
         self._said = False  # that something is slow
@@ -225,6 +226,10 @@ class PerSample:
     def _closed(self, uses: dict[str, list[Use]], x: Tensor, columns_of: Bound, moment: Moment) -> tuple[Named, Columns]:
         output, calls = self._called(uses, x)
         columns = columns_of(head(output, self.classes))
+        # The judge has seen two samples. Another may take a way on which a weight is used outside the call of its layer too.
+        met = met_in_graph(output, {name: self._leaves[name] for name in uses})
+        for name in [name for name, times in met.items() if times > sum(c.layer is u.layer for u in uses[name] for c in calls)]:
+            del self.way[name], uses[name]
         return closed_sums(uses, calls, output, self.classes, columns, moment), columns
 
     def _recurrent(self) -> list[Unrolled]:
@@ -242,7 +247,7 @@ class PerSample:
     def _called(self, uses: Mapping[str, list[Use]], x: Tensor) -> tuple[Tensor, list[Call]]:
         layers = [use.layer for found in uses.values() for use in found]
         with self.derivable() if self.recurrent else nullcontext(), recorded(layers) as calls:
-            return self.function({}, x), calls
+            return self.function(self._leaves, x), calls
 
     def _independent(self, x: Tensor) -> Tensor:
         """The logits of ``x``, or an error if they depend on what else is in the batch."""
