@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ._weights import inner
+from ._weights import differentiable, inner
 
 T = TypeVar("T")
 
@@ -313,10 +314,18 @@ def finite(model: nn.Module) -> None:
 
 def trainable(model: object) -> dict[str, nn.Parameter]:
     """The parameters of ``model`` that training moves, named as in ``named_parameters()``; frozen ones are left out."""
+    if isinstance(module(model), torch.jit.ScriptModule):
+        raise TypeError(
+            f"model must be an ordinary module, got a {type(model).__name__}: take the one that was scripted or traced"
+        )
     everything = dict(module(model).named_parameters())
+    for name, p in everything.items():
+        if isinstance(p, nn.parameter.UninitializedParameter):
+            raise ValueError(f"model must know its shapes, got {name} of a lazy layer; run one batch through it first")
+        if p.is_complex():
+            raise TypeError(f"model must have real weights, got {p.dtype} in {name}; torch.view_as_real makes two of one")
     parameters = {name: p for name, p in everything.items() if p.requires_grad}
-    if any(p.is_inference() for p in parameters.values()):
-        raise ValueError("model must be made outside torch.inference_mode() to learn; copy its weights into one that was")
+    differentiable(module(model))
     if not parameters:
         raise ValueError(
             f"model has no trainable parameters ({type(model).__name__}, {len(everything)} frozen); "
@@ -358,6 +367,18 @@ def kept(name: str, tensors: object, *, like: Mapping[str, Tensor] | None = None
             limit = "" if at_least == -math.inf else f" and at least {at_least:g}"
             hint = "; half precision ends at 65504: take model.float()" if t.dtype == torch.float16 else ""
             raise ValueError(f"{name} must be finite{limit}, got {float(t[~(t.isfinite() & (t >= at_least))][0])} in {n}{hint}")
+
+
+def importance(found: object, parameters: Mapping[str, Tensor]) -> None:
+    """Whether ``found`` can be a penalty's importance of these parameters; a warning if it holds nothing."""
+    kept("importance", found, like=parameters, at_least=0.0)
+    assert isinstance(found, Mapping)
+    if not any(bool(t.any()) for t in found.values()):
+        message = (
+            "the importance of every weight is 0: this task will not be held at any strength. Is the network certain of every "
+            "answer, or does its forward pass cut gradients off (detach, no_grad)?"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def device(name: str | torch.device | None = None) -> torch.device:

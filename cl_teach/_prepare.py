@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,6 +204,8 @@ def _in_words(batch: object) -> str:
     if isinstance(batch, Mapping) and len(batch) > 1:
         x, *_, y = batch
         return f"dicts with {', '.join(map(str, batch))}; [(b[{x!r}], b[{y!r}]) for b in data] makes pairs"
+    if isinstance(batch, (Task, Split)):
+        return f"a {type(batch).__name__}; learn takes several tasks in turn, joint makes them one"
     if isinstance(batch, Sequence) and not isinstance(batch, str) and len(batch) > 2:
         return f"{len(batch)} things a batch; [(b[0], b[1]) for b in data] makes pairs of the first two"
     return f"a {type(batch).__name__}; [(x, y), ...] with tensors x and labels y would do"
@@ -236,6 +239,10 @@ def _outputs(model: nn.Module, x: Tensor, like: Tensor) -> int:
             f"model must give logits of at least two classes, got shape {tuple(logits.shape)}: classification only. For two "
             "classes take two outputs (a sigmoid's z is the logits (0, z)); regression has another Fisher information"
         )
+    p = logits[0].float()
+    if bool((p >= 0).all()) and abs(float(p.sum()) - 1) < 1e-5:
+        message = "model seems to give probabilities, as they add up to 1: logits are wanted, without a softmax at the end"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
     return logits.shape[1]
 
 

@@ -134,6 +134,22 @@ def with_rows_of(larger: Tensor, t: Tensor) -> Tensor:
 
 
 @contextmanager
+def buffers_watched(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """A warning if numbers beside the weights, but for the averages of norms, change in the block; if that is ``wanted``."""
+    norms = {f"{name}.{kind}".lstrip(".") for name, layer in averaging(model) for kind, _ in layer.named_buffers(recurse=False)}
+    before = {n: b.clone() for n, b in model.named_buffers() if b.is_floating_point() and n not in norms} if wanted else {}
+    yield
+    after = dict(model.named_buffers())
+    moved = [name for name, b in before.items() if name in after and not torch.equal(after[name], b)]
+    if moved:
+        message = (
+            f"{moved[0]} ({len(moved)} such buffers) changed while a penalty was in force, and no penalty holds what is not a "
+            "weight: earlier tasks may change though no weight moves"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+@contextmanager
 def holding(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
     """``model`` with other values in some parameters inside the block; its own tensors, not copies, afterwards."""
     parameters = dict(model.named_parameters())

@@ -76,7 +76,7 @@ class Penalty:
         self.check(model)
         network = inner(model)
         importance = self.importance(network, data, classes)
-        _checks.kept("importance", importance, like=_checks.trainable(network), at_least=0.0)
+        _checks.importance(importance, _checks.trainable(network))
         self._held(network)
         self.merge(importance, copied(network))
         self.n_tasks += 1
@@ -114,7 +114,7 @@ class Penalty:
 
         Args:
             c: after a step of SGD, :func:`proximal_factor`, as in :func:`cl_teach.train`. One number, or parameter name ->
-                number where learning rates differ (weights not named are free).
+                number where learning rates differ (weights not named are free; ValueError for a name that none has).
 
         Whatever c, the result lies between theta and the anchor, so no strength can make it diverge
         (Parikh & Boyd 2014, "Proximal algorithms", section 1.1).
@@ -122,6 +122,8 @@ class Penalty:
         each = dict(c) if isinstance(c, Mapping) else {"": c}
         for value in each.values():
             _checks.real_number("c", value, at_least=0.0)
+        if strange := sorted(each.keys() - dict(_checks.module(model).named_parameters()).keys() - {""}):
+            raise ValueError(f"c must name parameters of the model, got {strange[0]}")
         if self.n_tasks and any(each.values()):
             self._watch_out(model)
             names, theta, precision, anchor = self._held(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import Data
-from ._weights import Named, plain_autograd
+from ._weights import Named, averaging, plain_autograd
 from .fast.columns import Columns
 from .fast.per_sample import mean_moments
 from .fisher import plain_squares
@@ -45,7 +46,8 @@ class SI(Penalty):
 
     P adds up max(w, 0) / (D^2 + damping), with w the sum over steps of -gradient * movement (eq. 3) and D the whole movement
     during the task (eq. 5); m is the latest weights. The data are not looked at again: the importance is gathered in training,
-    by :func:`cl_teach.train`, or in a loop of your own by one call of :meth:`observe` a step.
+    by :func:`cl_teach.train`, or in a loop of your own by one call of :meth:`observe` a step. With batch norm it goes wrong, as
+    a warning says: biases that have no effect in train mode are left free, and act in eval mode.
 
     Args:
         damping: xi of eq. 5, keeps weights that hardly moved from getting huge importance; in units of theta^2.
@@ -77,6 +79,12 @@ class SI(Penalty):
                 "SI has seen no step of this task; train with cl_teach.train(penalty=...) or call observe each step"
             )
         parameters = _checks.trainable(model)
+        if norms := averaging(model):
+            message = (
+                f"SI watched while batch norm ({norms[0][0]}) was in train mode, where a bias before it has no effect. In eval "
+                "mode, as train holds it next, it has one, and SI leaves it free: take EWC or MAS, or no such bias"
+            )
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
         self._finish_step(parameters)
         found = {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}
         for name, w in self.path.items():

@@ -33,7 +33,7 @@ from .history import Evaluation, History, evaluation
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty, proximal_factor
 from .rivals import MAS, SI
 from .tasks import Split, Task, data_and_classes
-from .training import STEPS, choice, train
+from .training import choice, train
 
 METHODS = {kind.__name__: kind for kind in (L2, EWC, OnlineEWC, LatestEWC, SI, MAS)}
 OPTIONS = ("step", "epochs", "batch_size", "lr", "momentum", "statistics", "every")  # of train, the same for A and B
@@ -555,7 +555,7 @@ def _options(options: dict[str, Any]) -> dict[str, Any]:
         raise TypeError(f"sweep does not take {', '.join(strange)}; of train it passes on {', '.join(OPTIONS)}")
     defaults = inspect.signature(train).parameters
     settings = {name: options.get(name, defaults[name].default) for name in OPTIONS}
-    _checks.one_of("step", settings["step"], STEPS)
+    _checks.one_of("step", settings["step"], ("proximal", "gradient"))
     for name, least in (("epochs", 0), ("batch_size", 1), ("every", 1)):
         settings[name] = _checks.whole_number(name, settings[name], at_least=least)
     settings["lr"] = _checks.real_number("lr", settings["lr"], at_least=0.0)

@@ -21,13 +21,11 @@ from . import _checks
 from ._optimiser import factors, stepper_for, warn_if_unstable
 from ._prepare import Data, check_batches, prepare, prepare_or_load
 from ._progress import bar, silent
-from ._weights import averaging, inner, own_modes
+from ._weights import averaging, buffers_watched, inner, own_modes
 from .history import Evaluation, History, Recorder, evaluation
 from .models import head, random_state
 from .penalties import Penalty
 from .tasks import Task
-
-STEPS = ("proximal", "gradient")
 
 
 @dataclass
@@ -147,7 +145,7 @@ def train(
         ``diverged`` set, when it is next looked at (every ``every`` steps).
 
     Raises:
-        TypeError, ValueError: an argument cannot work; raised before any training.
+        TypeError, ValueError: an argument cannot work; raised before any training (what a loader gives, when it gives it).
 
     Source: Kirkpatrick et al. 2017 (arXiv:1612.00796), eq. 3. The proximal step solves the penalty as in Parikh & Boyd 2014;
     dividing lr by 1 - momentum gives it the fixed point of the gradient step.
@@ -164,8 +162,9 @@ def train(
         recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)
         if penalty is not None and step == "gradient":
             warn_if_unstable(penalty, strength, stepper)
+        device, watched = data.like.device, buffers_watched(model, in_force)
         # The recorder ends the block at Ctrl-C; the random state is that of dropout.
-        with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), random_state(seed, data.like.device):
+        with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), watched, random_state(seed, device):
             recorder.look()
             model.train()
             for layer in held:
@@ -211,7 +210,7 @@ def _check(
     """An error for what cannot work, before any work; epochs, batch_size, seed and every as whole numbers of Python's."""
     _checks.trainable(model)
     _checks.finite(inner(model))
-    _checks.one_of("step", step, STEPS)
+    _checks.one_of("step", step, ("proximal", "gradient"))
     _checks.one_of("statistics", statistics, ("held", "moving"))
     _checks.strength(strength)
     numbers = [_checks.whole_number("epochs", epochs, 0), _checks.whole_number("batch_size", batch_size, 1)]

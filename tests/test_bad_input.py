@@ -502,7 +502,7 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("plane of whole numbers", lambda w: plane_of(LABELS, LABELS + 1), T, "a", "torch.int64 in w", "floating-point"),
     ("plane, point", lambda w: w.plane.point(math.nan, 0), V, "x", "nan", "finite"),
     ("plane, point in words", lambda w: w.plane.point(0, "1"), T, "y", "'1'", "number"),
-    ("plane of a lazy layer", lambda w: landscapes.random_plane(nn.LazyLinear(3)), V, "center", "a lazy weight", r"model\(x\)"),
+    ("plane of a lazy layer", lambda w: landscapes.random_plane(nn.LazyLinear(3)), V, "model", "weight of a lazy layer", "one batch"),
     ("trace of nothing", lambda w: landscapes.trace(w.plane, None), T, "history", "None", "a History"),
     ("grid around a number", lambda w: landscapes.grid_around(3), T, "traces", "3 of type int", "several Trace"),
     ("grid around one trace", lambda w: landscapes.grid_around(w.trace), T, "traces", "got Trace", "several Trace"),

@@ -85,7 +85,7 @@ def test_head_takes_the_outputs_of_the_classes() -> None:
 
 @pytest.mark.parametrize(
     ("forward", "got"),
-    [(lambda x: x.sum(), r"shape \(\)"), (lambda x: (x, x), "tuple"), (lambda x: x.argmax(1), r"shape \(1,\)")],
+    [(lambda x: x.sum(), r"shape \(\)"), (lambda x: (x, x), "a tuple"), (lambda x: x.argmax(1), r"shape \(1,\)")],
 )
 def test_a_model_without_logits_is_told(forward: Callable[[torch.Tensor], object], got: str) -> None:
     model = cl.mlp(n_inputs=2, device="cpu")

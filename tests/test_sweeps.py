@@ -542,11 +542,19 @@ def test_any_change_of_the_data_makes_another_sweep(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("step", "gradient"), ("epochs", 1), ("batch_size", 20), ("lr", 0.1), ("momentum", 0.5), ("every", 2)],
+    [
+        ("step", "gradient"),
+        ("epochs", 1),
+        ("batch_size", 20),
+        ("lr", 0.1),
+        ("momentum", 0.5),
+        ("statistics", "moving"),
+        ("every", 2),
+    ],
 )
 def test_each_option_of_train_makes_another_sweep(option: str, value: Any, tmp_path: Path) -> None:
     few: dict[str, Any] = {"methods": ["L2"], "strengths": [1.0], "file": tmp_path / "sweep"}
-    assert option in sweeps.OPTIONS and len(sweeps.OPTIONS) == 6
+    assert option in sweeps.OPTIONS and len(sweeps.OPTIONS) == 7
     run(**few)
     with pytest.raises(ValueError, match=rf"made with another {option} \({option} .*, here {value!r}\);"):
         run(**few, **{option: value})

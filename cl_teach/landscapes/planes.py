@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from .. import _checks
 from .._weights import Named, flat, shaped, wide
@@ -203,8 +202,6 @@ def weights_of(name: str, given: Weights, like: Mapping[str, Tensor] | None = No
         raise TypeError(f"{name} must be a model or a dict of its trainable parameters, got {_checks.shown(given)}")
     if strange := [n for n, t in found.items() if not t.is_floating_point()]:
         raise TypeError(f"{name} must hold floating-point weights, got {found[strange[0]].dtype} in {strange[0]}")
-    if lazy := [n for n, t in found.items() if is_lazy(t)]:
-        raise ValueError(f"{name} must know the shapes of its weights, got a lazy {lazy[0]}; model(x), once, makes them")
     broken = [n for n, t in found.items() if not bool(torch.isfinite(t).all())]
     if broken:
         raise ValueError(f"{name} must hold finite weights, got NaN or infinity in {broken[0]}")

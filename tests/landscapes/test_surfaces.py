@@ -117,7 +117,6 @@ TABLE_23, NO_GRID = torch.zeros(2, 3), torch.zeros(3, 2)
         ({"A": TABLE_23}, {"A": NO_GRID}),
         ({"A": TABLE_23}, {"B": TABLE_23}),
         ({"A": TABLE_23, "B": TABLE_23}, {"A": TABLE_23}),
-        ({}, {}),
     ],
 )
 def test_tables_that_are_not_of_the_grid_or_of_other_names_are_refused(loss, accuracy):
