@@ -240,7 +240,7 @@ def _outputs(model: nn.Module, x: Tensor, like: Tensor) -> int:
             "classes take two outputs (a sigmoid's z is the logits (0, z)); regression has another Fisher information"
         )
     p = logits[0].float()
-    if bool((p >= 0).all()) and abs(float(p.sum()) - 1) < 1e-5:
+    if not p.is_meta and bool((p >= 0).all()) and abs(float(p.sum()) - 1) < 1e-5:
         message = "model seems to give probabilities, as they add up to 1: logits are wanted, without a softmax at the end"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return logits.shape[1]
