@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 import cl_teach as cl
 from cl_teach.course import exercises
