@@ -942,3 +942,19 @@ def test_an_embedding_whose_gradient_is_scaled_by_frequency_is_not_taken_for_a_u
     y = torch.randint(0, 3, (len(x),))
     assert ways(model, x)["embedding.weight"] != "closed"
     assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), reference(model, x, "exact", y))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.LayerNorm(5, eps=0.3), (3, 5)),
+        (nn.GroupNorm(2, 4, eps=0.3), (4, 3)),
+        (nn.BatchNorm1d(4, eps=0.3), (4, 3)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_a_norm_s_own_epsilon_is_known_to_the_closed_form(float64: None, layer: nn.Module, shape: tuple[int, ...]) -> None:
+    model, x = norm(layer.double(), shape)
+    y = torch.randint(0, 4, (len(x),))
+    assert set(ways(model, x).values()) == {"closed"}
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), reference(model, x, "exact", y))

@@ -116,3 +116,18 @@ def test_no_answer_of_any_kind_stops_a_lesson_or_solves_by_being_empty(exercise,
 def test_unknown_exercise():
     with pytest.raises(ValueError, match=r"exercise must be one of .* got '9.9'"):
         cl.check("9.9", 1)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("2.1", lambda theta, anchor, strength: strength * theta - strength * anchor),
+        ("3.1", lambda x, p: ((p - p**2) * x.T**2).mean(1)),
+        ("4.1", lambda importance, theta, anchor: (importance * (theta**2 - 2 * theta * anchor + anchor**2)).sum()),
+        ("4.2", lambda f1, m1, f2, m2: m2 + (m1 - m2) * f1 / (f1 + f2)),
+    ],
+)
+def test_an_answer_that_is_right_in_another_form_is_right_every_time(exercise, answer):
+    for seed in range(100):
+        torch.manual_seed(seed)
+        assert EXERCISES[exercise].is_right(answer)

@@ -341,3 +341,8 @@ def test_of_three_tasks_the_first_two_are_shown():
 )
 def test_a_long_name_is_wide_and_not_high(end, expected):
     assert placed(end, name="a method of mine") == expected
+
+
+def test_a_way_that_leaves_the_map_does_not_stretch_it():
+    axis = figures.landscape(surface(), {"EWC": trace((30, -30), 0, 1, 1)}).figure.axes[0]
+    assert (tuple(axis.get_xlim()), tuple(axis.get_ylim())) == ((-2, 6), (-2, 4))

@@ -111,6 +111,7 @@ def test_lines_of_equal_loss_have_the_style_of_their_task():
     assert dashed == [False, True]
     assert [note.get_color() for note in axis.texts] == [style["color"] for style in TASKS]
     above, below = (note.xyann[1] for note in axis.texts)
+    assert {note.anncoords for note in axis.texts} == {"offset points"} and {note.xyann[0] for note in axis.texts} == {0}
     assert above < 0 < below  # the names stand apart, A's below its place and B's above
 
 

@@ -236,3 +236,11 @@ def test_half_precision_weights_are_seen_in_float32():
     plane = plane_through(*half)
     assert {t.dtype for part in (plane.origin, plane.first, plane.second) for t in part.values()} == {torch.float32}
     assert plane.project(half[1]).residual == pytest.approx(0, abs=1e-5)
+
+
+def test_planes_and_traces_are_equal_to_themselves_only_and_do_not_change():
+    path = landscapes.trace(THROUGH, history(*SOLUTIONS))
+    for one, other in ((THROUGH, plane_through(*SOLUTIONS)), (path, landscapes.trace(THROUGH, history(*SOLUTIONS)))):
+        assert one == one and one != other and len({one, other, one}) == 2
+        with pytest.raises(AttributeError):
+            one.x = 0

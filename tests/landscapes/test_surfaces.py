@@ -137,3 +137,11 @@ def test_one_number_along_an_axis_is_enough_and_any_numbers_will_do():
     assert surface.xs.tolist() == [1] and surface.ys.tolist() == [0, 2] and surface.loss["A"].shape == (2, 1)
     again = loss_surface(tiny(), THROUGH, task(), [1.0], [0.0, 2.0])
     torch.testing.assert_close(surface.loss["A"], again.loss["A"])
+
+
+def test_coordinates_are_float64_and_surfaces_equal_to_themselves_only():
+    one, other = (loss_surface(tiny(), THROUGH, task(), [0, 1], AXIS.float()) for _ in range(2))
+    assert {t.dtype for t in (one.xs, one.ys, *one.loss.values(), *one.accuracy.values())} == {torch.float64}
+    assert one == one and one != other and len({one, other}) == 2
+    with pytest.raises(AttributeError):
+        one.xs = other.xs
