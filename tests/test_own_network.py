@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import cl_teach as cl
+from cl_teach import _progress
+from cl_teach.fisher import plain_fisher
 from cl_teach.penalties import proximal_factor
 
 
@@ -781,3 +784,41 @@ def test_networks_that_cannot_be_seen_into_are_refused(use: Callable[[nn.Module,
 def test_several_tasks_for_one_are_told_where_to_go() -> None:
     with pytest.raises(TypeError, match="got a Task; learn takes several tasks in turn, joint makes them one"):
         cl.train(make(), [blobs(), blobs()])
+
+
+# --- ways that only some samples take
+
+
+class SometimesTwice(nn.Module):
+    """A weight that is used outside its layer too, for samples whose first feature is positive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.out = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, again = self.layer(x).tanh(), x[:, 0] > 0
+        if again.any():
+            h = torch.where(again[:, None], (h @ self.layer.weight.T + self.layer.bias).tanh(), h)
+        return self.out(h)
+
+
+@pytest.mark.parametrize("labels", ["exact", "true"])
+@pytest.mark.parametrize("chunk", [7, 1024])
+def test_a_weight_that_only_some_samples_use_twice_is_seen(labels: str, chunk: int) -> None:
+    """Neither the first nor the last sample, which the judge looks at, takes that way."""
+    model = SometimesTwice().double()
+    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)).double()
+    x[[0, -1], 0] = -1.0
+    data = cl.Split(x, torch.arange(30) % 3)
+    found, wanted = cl.diagonal_fisher(model, data, labels, chunk=chunk), plain_fisher(model, x, data.y, labels)
+    for name, f in wanted.items():
+        torch.testing.assert_close(found[name], f, msg=name)
+
+
+def test_bars_inside_other_work_are_silent() -> None:
+    assert not _progress.bar(3, "a", "b", True).disable or os.environ.get("TQDM_DISABLE") == "1"
+    with _progress.silent():
+        assert _progress.bar(3, "a", "b", True).disable
+        with _progress.silent(False):  # still inside
+            assert _progress.bar(3, "a", "b", True).disable
