@@ -331,16 +331,18 @@ def test_of_three_tasks_the_first_two_are_shown():
 
 
 @pytest.mark.parametrize(
-    ("end", "expected"),
+    ("end", "blocked", "expected"),
     [
-        ((2.0, -1.6), ((0, 1), "center", "bottom")),
-        ((2.0, 3.6), ((0, -1), "center", "top")),
-        ((-1.5, 1.0), ((1, 0), "left", "center")),
-        ((5.5, 1.0), ((-1, 0), "right", "center")),
+        ((2.0, 3.3), (), ((0, 1), "center", "bottom")),
+        ((2.0, 3.6), (), ((0, -1), "center", "top")),
+        ((2.0, -1.3), ((2.0, -0.93), (2.0, -1.67)), ((1, 0), "left", "center")),
+        ((-1.5, 1.0), (), ((1, 0), "left", "center")),
+        ((5.5, 1.0), (), ((-1, 0), "right", "center")),
     ],
 )
-def test_a_long_name_is_wide_and_not_high(end, expected):
-    assert placed(end, name="a method of mine") == expected
+def test_a_long_name_is_wide_and_not_high(end, blocked, expected):
+    others = [replace(TRACES["EWC"], x=torch.tensor([x] * 3), y=torch.tensor([y] * 3)) for x, y in blocked]
+    assert placed(end, *others, name="a method of mine") == expected
 
 
 def test_a_way_that_leaves_the_map_does_not_stretch_it():
