@@ -889,7 +889,7 @@ def test_ctrl_c_returns_what_is_done(model: Any, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sweeps, "_learn_b", interrupted)
     with pytest.warns(RuntimeWarning) as caught:
         part = run(model, file=tmp_path / "sweep", together=2)
-    (message,) = [str(w.message) for w in caught]
+    (message,) = [str(w.message) for w in caught if "SI watched" not in str(w.message)]  # one of them has batch norm
     done = 4 if model is small else 2
     assert message == f"interrupted after {done} of 12 runs; what is done is returned and kept in {tmp_path / 'sweep'}"
     assert part.interrupted and list(part.results) == list(whole.results)[:done]
