@@ -300,8 +300,6 @@ def finite(model: nn.Module) -> None:
     """Whether the weights of ``model``, and the statistics of its batch norms, are numbers to go on with."""
     averages = [(n, b) for n, b in model.named_buffers() if n.endswith(("running_mean", "running_var"))]
     for name, p in [*model.named_parameters(), *averages]:
-        if p.is_meta:
-            raise ValueError(f"model must hold numbers, got {name} on the meta device; load its weights first")
         t = p.detach()
         # As above, the sum is the quicker question.
         if not bool(torch.isfinite(t.sum())) and not bool(torch.isfinite(t).all()):

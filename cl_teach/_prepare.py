@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
-from ._weights import averaging, eval_mode, same_buffers
+from ._weights import averaging, eval_mode, normal, same_buffers
 from .tasks import Split, Task, data_and_classes
 
 Data = Split | Task | Iterable[Any]  # the last: a DataLoader, or any other iterable of batches (x, y)
@@ -141,8 +141,7 @@ def prepare(
     if chosen and chosen[-1] >= n_outputs:
         raise ValueError(f"classes must be outputs of the model, from 0 to {n_outputs - 1}, got {chosen}")
     chosen = chosen or own
-    y = found.y.clone() if found.y.is_inference() else found.y  # which autograd does not keep
-    y = _within(y.to(like.device), chosen, n_outputs)
+    y = _within(normal(found.y).to(like.device), chosen, n_outputs)
     return Prepared(found.x.to(like.device) if move else found.x, y, chosen, like, n_outputs)
 
 
@@ -218,7 +217,7 @@ def _like(model: nn.Module, otherwise: Tensor) -> Tensor:
 
 def _fit(x: Tensor, like: Tensor) -> Tensor:
     """On the device and in the floating-point type of the model; whole numbers, such as tokens, stay what they are."""
-    x = x.clone() if x.is_inference() else x  # which autograd does not keep
+    x = normal(x)
     return x.to(like) if x.is_floating_point() else x.to(like.device)
 
 

@@ -122,7 +122,7 @@ class Penalty:
         each = dict(c) if isinstance(c, Mapping) else {"": c}
         for value in each.values():
             _checks.real_number("c", value, at_least=0.0)
-        if strange := sorted(each.keys() - dict(_checks.module(model).named_parameters()).keys() - {""}):
+        if isinstance(c, Mapping) and (strange := sorted(c.keys() - dict(_checks.module(model).named_parameters()).keys())):
             raise ValueError(f"c must name parameters of the model, got {strange[0]}")
         if self.n_tasks and any(each.values()):
             self._watch_out(model)
