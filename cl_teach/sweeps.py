@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from . import _checks
 from ._prepare import prepare
@@ -531,10 +530,8 @@ def _network(model: object, seed: int) -> nn.Module:
         with _checks.about(f"model must be {words}, but model({seed}) says"):
             made = copy.deepcopy(model(seed))  # the next call may give the same one again, with other weights
         _checks.kind("model", made, nn.Module, f"{words}; from model({seed})")
-    network = _checks.module(made)
-    if lazy := [name for name, p in network.named_parameters() if is_lazy(p)]:
-        raise ValueError(f"model must know the shapes of its weights, got a lazy {lazy[0]}; model(x), once, makes them")
-    return network
+    _checks.trainable(made)
+    return _checks.module(made)
 
 
 def _penalty(name: str, make: Any) -> Penalty:

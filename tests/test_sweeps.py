@@ -1042,7 +1042,7 @@ def test_the_bar_counts_every_step_once_and_is_silent_when_asked(tmp_path: Path,
         (
             {"model": nn.Sequential(nn.LazyLinear(3))},
             ValueError,
-            "model must know the shapes of its weights, got a lazy 0.weight",
+            "model must know its shapes, got 0.weight of a lazy layer",
         ),
         ({"model": cl.mlp((8,), n_inputs=5, n_classes=3)}, ValueError, "model cannot take x"),
     ],
