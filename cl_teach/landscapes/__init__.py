@@ -12,7 +12,7 @@ Read in this order:
 """
 
 from .lines import Line, interpolate, plane_curvature
-from .planes import Plane, Projection, Trace, grid_around, plane_through, random_plane, trace
+from .planes import Plane, Projection, Trace, grid_around, plane_through, pushed, random_plane, trace
 from .surfaces import Surface, loss_surface, two_weight_losses
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "loss_surface",
     "plane_curvature",
     "plane_through",
+    "pushed",
     "random_plane",
     "trace",
     "two_weight_losses",

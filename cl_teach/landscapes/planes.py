@@ -99,6 +99,38 @@ def random_plane(center: Weights, *, seed: int = 0) -> Plane:
     return _spanned(origin, first, second, ("center", "center"))
 
 
+def pushed(center: Weights, among: Mapping[str, Tensor], distance: float, *, seed: int = 0) -> Named:
+    """The weights ``center``, some of them moved in a random direction, normal and the same for each.
+
+    Args:
+        center: a model, or a dict of its trainable parameters.
+        among: parameter name -> which of its weights move, boolean, in its shape; parameters that are not named stay.
+        distance: how far in all, in units of weight distance.
+        seed: draws the direction. One seed draws the same numbers whichever weights are chosen.
+
+    Raises:
+        TypeError, ValueError: ``among`` names a parameter that is not there, has another shape or type, or chooses none.
+    """
+    origin = weights_of("center", center)
+    distance = _checks.real_number("distance", distance, at_least=0.0)
+    for name, chosen in _checks.named("among", among, Tensor, "a boolean tensor of its shape").items():
+        if name not in origin:
+            raise ValueError(f"among must name weights of center such as {next(iter(origin))}, got {name}")
+        if chosen.dtype != torch.bool or chosen.shape != origin[name].shape:
+            shape = tuple(origin[name].shape)
+            raise ValueError(f"among[{name!r}] must be boolean of shape {shape}, got {chosen.dtype} {tuple(chosen.shape)}")
+    if not any(bool(chosen.any()) for chosen in among.values()):
+        raise ValueError("among must choose at least one weight, got none")
+    generator = torch.Generator().manual_seed(_checks.seed(seed))  # on the CPU: the same on every device
+    moves = {name: torch.zeros_like(t) for name, t in origin.items()}
+    for name, t in origin.items():
+        draw = torch.randn(t.shape, generator=generator, dtype=torch.float64).to(t)
+        if name in among:
+            moves[name] = draw * among[name].to(t)
+    scale = distance / float(flat(moves).norm())
+    return {name: t + scale * moves[name] for name, t in origin.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """The way of one training run as a plane shows it, and what was truly measured on that way.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import cl_teach as cl
 from cl_teach import landscapes
-from cl_teach.landscapes import Plane, plane_through, random_plane
+from cl_teach.landscapes import Plane, plane_through, pushed, random_plane
 
 SOLUTIONS = [weights(tiny(seed)) for seed in range(3)]
 THROUGH = plane_through(*SOLUTIONS)
@@ -47,6 +47,31 @@ def test_projection_gives_the_coordinates_and_the_distance_from_the_plane(x, y, 
     pieces = point.split([t.numel() for t in SOLUTIONS[0].values()])
     shaped = {name: piece.view(t.shape) for (name, t), piece in zip(SOLUTIONS[0].items(), pieces, strict=True)}
     assert THROUGH.project(shaped) == pytest.approx((x, y, away), abs=1e-10)
+
+
+def test_pushed_moves_the_chosen_weights_to_the_distance_and_no_others():
+    model = tiny()
+    among = {"1.weight": torch.zeros(5, 4, dtype=torch.bool), "3.bias": torch.tensor([True, False, True])}
+    among["1.weight"][1, 2] = among["1.weight"][4] = True
+    before, after = weights(model), pushed(model, among, 2.5, seed=3)
+    moved = {name: after[name] != t for name, t in before.items()}
+    for name in before:
+        assert torch.equal(moved[name], among.get(name, torch.zeros_like(moved[name])))
+    assert float((flat(after) - flat(before)).norm()) == pytest.approx(2.5)
+    torch.testing.assert_close(weights(model), before, rtol=0, atol=0)
+    nowhere = pushed(before, among, 0)
+    torch.testing.assert_close(nowhere, before, rtol=0, atol=0)
+
+
+def test_pushed_draws_normal_numbers_once_a_weight_whichever_are_chosen():
+    center = {"w": torch.zeros(200, 50, dtype=torch.float64), "v": torch.zeros(7, dtype=torch.float64)}
+    everything = {name: torch.ones_like(t, dtype=torch.bool) for name, t in center.items()}
+    wide = pushed(center, everything, 1.0, seed=5)
+    moves = wide["w"] / wide["w"].std()
+    assert abs(float(moves.mean())) < 0.05 and float((moves.abs() > 1).double().mean()) == pytest.approx(0.317, abs=0.02)
+    narrow = pushed(center, {"v": everything["v"]}, 1.0, seed=5)
+    torch.testing.assert_close(narrow["v"] * wide["v"].norm(), wide["v"])
+    assert not torch.allclose(pushed(center, everything, 1.0, seed=6)["w"], wide["w"])
 
 
 def test_a_model_and_its_weights_give_the_same_plane_which_does_not_follow_the_model():
@@ -172,6 +197,7 @@ def single(named: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 A, B, C = SOLUTIONS
+ALL = {name: torch.ones_like(t, dtype=torch.bool) for name, t in A.items()}
 OTHER = tiny(hidden=6)
 MIDDLE = {name: (a + B[name]) / 2 for name, a in A.items()}
 Case = tuple[str, Callable[[], object], str, str, str]  # what is wrong, the call; the message: argument, given, what works
@@ -190,6 +216,14 @@ TABLE: list[Case] = [
     ("no weights", lambda: plane_through([1.0], B, C), "a", "list", "a model or a dict"),  # type: ignore[arg-type]
     ("seed", lambda: plane_through(A, B, seed=-1), "seed", "-1", "at least 0"),
     ("NaN: random_plane", lambda: random_plane(with_nan(A)), "center", "NaN", "finite"),
+    ("NaN: pushed", lambda: pushed(with_nan(A), ALL, 1), "center", "NaN", "finite"),
+    ("pushed: strange name", lambda: pushed(A, {"2.weight": ALL["1.bias"]}, 1), "among", "2.weight", "such as 1.weight"),
+    ("pushed: shape", lambda: pushed(A, {"1.weight": ALL["1.bias"]}, 1), "among", r"\(5,\)", r"shape \(5, 4\)"),
+    ("pushed: type", lambda: pushed(A, {"1.bias": torch.ones(5)}, 1), "among", "float32", "boolean"),
+    ("pushed: none chosen", lambda: pushed(A, {"1.bias": ~ALL["1.bias"]}, 1), "among", "none", "at least one"),
+    ("pushed: no dict", lambda: pushed(A, ALL["1.bias"], 1), "among", "Tensor", "boolean"),
+    ("pushed: distance", lambda: pushed(A, ALL, -1), "distance", "-1", "0"),
+    ("pushed: seed", lambda: pushed(A, ALL, 1, seed=0.5), "seed", "0.5", "whole"),
     ("no filters", lambda: random_plane(cl.two_weights()), "center", "1 without", "other than zero"),
     ("not orthonormal", lambda: Plane(A, B, C), "first and second", r"\[\d", "plane_through"),
     ("project: architecture", lambda: THROUGH.project(OTHER), "weights", r"\(6, 4\)", r"\(5, 4\)"),
@@ -206,6 +240,7 @@ def test_without_a_seed_it_is_zero():
     for plane in (lambda **seed: plane_through(*SOLUTIONS[:2], **seed), lambda **seed: random_plane(SOLUTIONS[0], **seed)):
         torch.testing.assert_close(plane().second, plane(seed=0).second, rtol=0, atol=0)
         assert abs(float(flat(plane().second) @ flat(plane(seed=1).second))) < 0.9
+    torch.testing.assert_close(pushed(A, ALL, 1), pushed(A, ALL, 1, seed=0), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("n", [2, 5, 41])
