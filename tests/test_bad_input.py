@@ -310,7 +310,7 @@ class Room(World):
         ends = {"A": self.w[:2], "B": self.w[:2]}
         self.trace = landscapes.Trace([0, 10], self.w[:2], self.w[:2], zeros(2), ends, ends)
         line = {"A": self.w}
-        self.line = landscapes.Line(self.w, 2.0, line, line, line, line)
+        self.line = landscapes.Line(self.w, 2.0, line, line, line, line, line)
         self.plane = landscapes.plane_through(*(tiny(5, seed=seed) for seed in range(3)))
         self.pictures = images()
         self.objects = {name: repr(value) for name, value in vars(self).items()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from .. import _checks
 from ..landscapes import Line
@@ -27,6 +28,13 @@ from .style import (
 )
 
 AWAY = f"distance from {THETA_A}"
+RISES: dict[str, dict[str, Any]] = {  # as Line.rises names them
+    "true rise": {"color": "black", "ls": "-", "lw": 3},
+    "gradient + whole Fisher": {"color": "#AA3377", "ls": (0, (5, 1)), "lw": 2},
+    "gradient term": {"color": "#AA3377", "ls": "-.", "lw": 1.6},
+    "whole Fisher": {"color": BLUE, "ls": "--", "lw": 2},
+    "diagonal": {"color": RED, "ls": ":", "lw": 2.4},
+}
 
 
 def _check(lines: Mapping[str, Line]) -> None:
@@ -37,7 +45,7 @@ def _check(lines: Mapping[str, Line]) -> None:
 
 @styled
 def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
-    """How much the loss truly rises on the way from theta_A, and how much the Fisher information had predicted.
+    """How much the loss truly rises on the way from theta_A, and how much was predicted there: by the gradient, by F, by both.
 
     Args:
         lines: words for the direction -> what :func:`cl_teach.landscapes.interpolate` found there.
@@ -49,23 +57,30 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
     _check(lines)
     for line in lines.values():
         _checks.one_of("name", name, [known for known in line.loss if known in line.full])
-    figure, axes = canvas(columns=len(lines), width=max(5.0, min(3.8 * len(lines), 10.2)), height=3.7)
+    figure, axes = canvas(columns=len(lines), width=max(5.0, min(3.8 * len(lines), 10.2)), height=4.1)
     words = []
     for axis, (direction, line) in zip(axes, lines.items(), strict=True):
-        away, rise = array(line.t * line.distance), line.loss[name] - line.loss[name][0]
-        curves: dict[str, tuple[Any, dict[str, Any]]] = {
-            "true rise": (rise, {"color": "black", "lw": 3}),
-            "whole Fisher": (line.full[name], {"color": BLUE, "ls": "--"}),
-            "diagonal": (line.diagonal[name], {"color": RED, "ls": ":"}),
-        }
-        for what, (values, style) in curves.items():
-            axis.plot(away, array(values), label=f"{what}: {float(values[-1]):.2g}", **style)
+        away, rises = array(line.t * line.distance), line.rises(name)
+        for what, style in RISES.items():
+            axis.plot(away, array(rises[what]), label=what, **style)
+        _ends(axis, {what: float(rises[what][-1]) for what in RISES})
         axis.set(xlabel=AWAY, title=literal(direction))
-        axis.legend(loc="upper left")
-        ends = ", ".join(f"{what} {float(values[-1]):.2g}" for what, (values, _) in curves.items())
+        ends = ", ".join(f"{what} {float(rise[-1]):.2g}" for what, rise in rises.items())
         words.append(f"{direction}, at distance {line.distance:.1f}: {ends}")
     axes[0].set_ylabel(f"rise of the loss on {plain(name)} (nats)")
-    return Picture(figure, f"Rise of the loss on {name} and two predictions. {'; '.join(words)}.")
+    figure.legend(handles=axes[0].lines[: len(RISES)], loc="outside lower center", ncols=3 if len(lines) > 1 else 2)
+    return Picture(figure, f"Rise of the loss on {name}, true and predicted. {'; '.join(words)}.")
+
+
+def _ends(axis: Axes, ends: Mapping[str, float]) -> None:
+    """Each curve's last value beside its end, moved up where it would lie on another."""
+    low, high = axis.get_ylim()
+    place = -np.inf
+    words: dict[str, Any] = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    for what, end in sorted(ends.items(), key=lambda item: item[1]):
+        if np.isfinite(end):
+            place = max(place + 0.07 * (high - low), end)
+            axis.annotate(f"{end:.2g}", (1, place), (4, 0), fontsize=10, color=RISES[what]["color"], **words)
 
 
 @styled

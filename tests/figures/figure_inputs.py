@@ -54,7 +54,7 @@ def trace(end: tuple[float, float], residual: float, a: float, b: float) -> Trac
 
 TRACES = {"none": trace((4, 0), 0, 1.8, 0.2), "L2": trace((1, 0), 2, 0.6, 0.9), "EWC": trace((1, 3), 0, 0.4, 0.45)}
 T = torch.linspace(0, 1, 5).double()
-LINE = Line(T, 4.0, {"A": 0.2 + T**2, "B": 2 - T}, {"A": 1 - T, "B": T}, {"A": 0.1 * T**2}, {"A": 0.9 * T**2})
+LINE = Line(T, 4.0, {"A": 0.2 + T**2, "B": 2 - T}, {"A": 1 - T, "B": T}, {"A": 0.2 * T}, {"A": 0.1 * T**2}, {"A": 0.9 * T**2})
 
 
 def journeys() -> figures.Journeys:

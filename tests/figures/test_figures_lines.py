@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from figure_inputs import LINE, T, has_points, is_good, labelled, says
@@ -11,7 +12,9 @@ DIP = replace(LINE, distance=2.0, loss={"A": (T - 0.5) ** 2, "B": T})  # lowest 
 
 
 def test_truth():
-    words = "there, at distance 4.0: true rise 1, whole Fisher 0.9, diagonal 0.1"
+    words = (
+        "there, at distance 4.0: true rise 1, gradient term 0.2, gradient + whole Fisher 1.1, whole Fisher 0.9, diagonal 0.1"
+    )
     is_good(figures.truth_meter({"there": LINE}), [words])
 
 
@@ -23,11 +26,12 @@ def test_slices():
 def test_the_rise_counts_from_theta_a_beside_its_predictions():
     axes = figures.truth_meter({"there": LINE, "over a dip": DIP}).figure.axes
     for axis, line in zip(axes, (LINE, DIP), strict=True):
-        true, full, diagonal = axis.lines
-        has_points(true, T * line.distance, line.loss["A"] - line.loss["A"][0])
-        has_points(full, T * line.distance, line.full["A"])
-        has_points(diagonal, T * line.distance, line.diagonal["A"])
-        assert [found.get_label().split(":")[0] for found in axis.lines] == ["true rise", "whole Fisher", "diagonal"]
+        assert len(axis.lines) == 5
+        has_points(labelled(axis, "true rise"), T * line.distance, line.loss["A"] - line.loss["A"][0])
+        has_points(labelled(axis, "gradient term"), T * line.distance, line.slope["A"])
+        has_points(labelled(axis, "gradient + whole Fisher"), T * line.distance, line.slope["A"] + line.full["A"])
+        has_points(labelled(axis, "whole Fisher"), T * line.distance, line.full["A"])
+        has_points(labelled(axis, "diagonal"), T * line.distance, line.diagonal["A"])
     assert axes[1].lines[0].get_ydata()[[0, 2, 4]].tolist() == [0, -0.25, 0]
     assert [axis.get_title() for axis in axes] == ["there", "over a dip"]
 
@@ -63,11 +67,13 @@ def test_bad_input_gets_one_clear_error(call, message):
 
 def test_every_axis_says_what_it_shows():
     away = r"distance from $\theta_A$"
-    one, other = figures.truth_meter({"there": LINE, "over a dip": DIP}).figure.axes
-    assert says(one) == (
-        away, "rise of the loss on A (nats)", "there", ["true rise: 1", "whole Fisher: 0.9", "diagonal: 0.1"]
-    )  # fmt: skip
+    figure = figures.truth_meter({"there": LINE, "over a dip": DIP}).figure
+    one, other = figure.axes
+    assert says(one) == (away, "rise of the loss on A (nats)", "there", [])
     assert (other.get_xlabel(), other.get_ylabel()) == (away, "")
+    (key,) = figure.legends
+    assert {text.get_text() for text in key.get_texts()} == set(LINE.rises("A")) and len(key.get_texts()) == 5
+    assert [len(figure.legends[0].get_lines()), len(one.get_legend_handles_labels()[0])] == [5, 5]
     figure = figures.slices({"there": LINE, "over a dip": DIP}, title="up").figure
     one, other = figure.axes
     assert says(one) == (away, "loss (nats)", "to there", ["loss on A", "loss on B"])
@@ -77,8 +83,8 @@ def test_every_axis_says_what_it_shows():
 
 def test_predictions_and_data_sets_differ_in_colour_and_line():
     (axis,) = figures.truth_meter({"there": LINE}).figure.axes
-    assert [line.get_linestyle() for line in axis.lines] == ["-", "--", ":"]
-    assert len({line.get_color() for line in axis.lines}) == 3
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in axis.lines}) == 5
+    assert len({str(line._dash_pattern) for line in axis.lines}) == 5
     more = replace(LINE, loss=dict.fromkeys("ABCD", LINE.loss["A"]))
     (axis,) = figures.slices({"there": more}, level=0.5).figure.axes
     *lines, level = axis.lines
@@ -104,3 +110,20 @@ def test_a_level_of_zero_is_drawn_and_a_negative_one_refused():
     assert len(figures.slices({"there": LINE}).figure.axes[0].lines) == 2
     with pytest.raises(ValueError, match="level must be"):
         figures.slices({"there": LINE}, level=-0.1)
+
+
+def test_every_curve_of_the_truth_meter_has_its_last_value_at_its_end_and_none_lies_on_another():
+    close = replace(LINE, slope={"A": 0.1 * T}, full={"A": 0.11 * T**2}, diagonal={"A": 0.12 * T**2})
+    broken = replace(LINE, full={"A": LINE.full["A"] / 0})
+    for line, values in (
+        (LINE, ["0.1", "0.2", "0.9", "1", "1.1"]), (close, ["0.1", "0.11", "0.12", "0.21", "1"]), (broken, ["0.1", "0.2", "1"])
+    ):  # fmt: skip
+        picture = figures.truth_meter({"there": line})
+        (axis,) = picture.figure.axes
+        assert picture.png and [text.get_text() for text in axis.texts] == values
+        boxes = [text.get_window_extent() for text in axis.texts]
+        assert all(lower.y1 <= upper.y0 + 1 for lower, upper in pairwise(boxes))
+        colours = {line.get_color() for line in axis.lines}
+        assert {text.get_color() for text in axis.texts} <= colours
+        at = dict(zip(values, axis.texts, strict=True))["1"]
+        assert at.xy[1] == pytest.approx(1, abs=0.1) and at.get_color() == labelled(axis, "true rise").get_color()

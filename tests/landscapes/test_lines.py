@@ -42,12 +42,64 @@ def test_the_line_measures_and_predicts():
     torch.testing.assert_close(line.full["x"], line.t**2 / 2 * (step @ whole @ step))
     torch.testing.assert_close(line.diagonal["x"], line.t**2 / 2 * (step.square() @ whole.diagonal()))
     assert line.full["y"][-1] != line.full["x"][-1]  # three outputs against two
+    for name, classes in (("x", [0, 2]), ("y", [0, 1, 2])):
+        model.zero_grad()
+        y = torch.tensor([classes.index(label) for label in data.train.y.tolist()])
+        nn.functional.cross_entropy(model(data.train.x)[:, classes], y).backward()
+        g = torch.cat([p.grad.flatten() for p in model.parameters()])
+        torch.testing.assert_close(line.slope[name], line.t * (step @ g))
+
+
+def test_the_rises_of_a_line_are_the_true_one_and_what_was_predicted():
+    line = interpolate(tiny(), *SOLUTIONS[:2], task(), n=4)
+    rises = line.rises("A")
+    assert list(rises) == ["true rise", "gradient term", "gradient + whole Fisher", "whole Fisher", "diagonal"]
+    torch.testing.assert_close(rises["true rise"], line.loss["A"] - line.loss["A"][0])
+    assert rises["gradient term"] is line.slope["A"] and rises["diagonal"] is line.diagonal["A"]
+    assert rises["whole Fisher"] is line.full["A"]
+    torch.testing.assert_close(rises["gradient + whole Fisher"], line.slope["A"] + line.full["A"])
+    with pytest.raises(ValueError, match="name must be one of 'A', got 'B'"):
+        line.rises("B")
+
+
+def test_the_gradient_term_is_the_tangent_of_the_loss():
+    model, step = tiny(), {name: 1e-4 * t for name, t in weights(tiny(1)).items()}
+    a = SOLUTIONS[2]
+    line = interpolate(model, a, {name: t + step[name] for name, t in a.items()}, task(n=2_500), n=2)  # several batches
+    rises = line.rises("A")
+    assert float(rises["gradient term"][-1]) == pytest.approx(float(rises["true rise"][-1]), rel=1e-3)
+
+
+class Frozen(nn.Module):
+    """Batch norm and dropout on the way, a first layer that training does not move, and a last one that nothing uses."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first = nn.Linear(4, 5).requires_grad_(False)
+        self.norm, self.drop, self.last, self.idle = nn.BatchNorm1d(5), nn.Dropout(), nn.Linear(5, 3), nn.Linear(2, 2)
+        self.norm.running_mean.copy_(torch.rand(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.drop(self.norm(self.first(x)).tanh()))
+
+
+def test_the_gradient_term_is_that_of_eval_mode_and_of_the_weights_that_move():
+    model, data = Frozen(0).double(), task()
+    a, b = weights(model), weights(Frozen(1).double())
+    line = interpolate(model, a, b, data, n=2)
+    model.eval()
+    nn.functional.cross_entropy(model(data.test.x), data.test.y).backward()
+    moved = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    wanted = sum(float(((b[name] - a[name]) * g).sum()) for name, g in moved.items())
+    assert {name.split(".")[0] for name in moved} == {"norm", "last"}
+    assert float(line.slope["A"][-1]) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_a_line_measures_and_predicts_on_test_data_and_a_plane_s_curvature_is_that_of_training_data():
     mixed, model = cl.Task("A", task().train, task(n=20).test, classes=(0, 1, 2)), tiny()
     line = interpolate(model, *SOLUTIONS[:2], {"task": mixed, "test": mixed.test, "train": mixed.train}, n=2)
-    for what in (line.loss, line.diagonal, line.full):
+    for what in (line.loss, line.slope, line.diagonal, line.full):
         torch.testing.assert_close(what["task"], what["test"])
         assert what["task"][-1] != what["train"][-1]
     for full in (True, False):
@@ -98,6 +150,9 @@ def test_the_whole_fisher_predicts_for_networks_without_forward_mode_too(kind):
     wanted = float(step @ cl.full_fisher(a, data).double() @ step)
     line = interpolate(a, a, b, data, n=2)
     assert float(line.full["A"][-1]) == pytest.approx(wanted / 2, rel=1e-4)
+    nn.functional.cross_entropy(a(data.test.x.float()), data.test.y).backward()
+    g = flat({name: p.grad for name, p in a.named_parameters()})
+    assert float(line.slope["A"][-1]) == pytest.approx(float(g @ step), rel=1e-4)
     plane = plane_through(a, b, kind(2))
     found = plane_curvature(a, plane, data)
     assert float(found[0, 0]) == pytest.approx(wanted / float(step.square().sum()), rel=1e-4)
@@ -111,7 +166,7 @@ def test_lines_and_curvature_are_the_same_inside_inference_mode_and_autocast(out
     with outside():
         a, b = ({name: t.clone() for name, t in each.items()} for each in (a, b))
         line, found = interpolate(model, a, b, task(), n=3), plane_curvature(model, THROUGH, task())
-    for what in ("loss", "accuracy", "diagonal", "full"):
+    for what in ("loss", "accuracy", "slope", "diagonal", "full"):
         torch.testing.assert_close(getattr(line, what), getattr(wanted, what), rtol=1e-6, atol=0)
     torch.testing.assert_close(found, curvature, rtol=1e-6, atol=1e-12)
 
@@ -157,7 +212,7 @@ def test_bad_input_is_refused_before_any_work(call, argument, given, works, monk
     def work(*args: object, **options: object) -> None:
         raise AssertionError("work was begun")
 
-    for name in ("table", "diagonal_fisher", "restricted_fisher"):
+    for name in ("table", "_slope", "diagonal_fisher", "restricted_fisher"):
         monkeypatch.setattr(lines, name, work)
     assert_refused(call, argument, given, works, LINE["model"], CURVATURE["model"], OTHER)
 
