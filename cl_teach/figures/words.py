@@ -1,0 +1,151 @@
+"""Words on a map of lines and marks, where they touch nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import cos, pi, sin
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.contour import ContourSet
+from matplotlib.text import Text
+
+GAP = 3  # pixels between words and what they must not touch
+NEAR, FAR = (9, 13, 18, 24), (34, 46, 60, 76, 92)  # pixels from a point to its words; from far a thin line leads to them
+WAYS = [(sin(turn * pi / 8), cos(turn * pi / 8)) for turn in (0, 8, 4, 12, 2, 14, 6, 10, *range(1, 16, 2))]  # above it first
+Box = tuple[float, float, float, float]  # left, low, right, high
+
+
+class Words:
+    """Puts words beside points, into regions and onto lines of ``axis``, once all its lines and marks are drawn.
+
+    All is measured in pixels, so what surrounds the axis (titles, keys, the labels of its axes) must be there, too.
+    """
+
+    def __init__(self, axis: Axes) -> None:
+        figure: Any = axis.get_figure(root=True)
+        if figure.get_layout_engine():
+            figure.draw_without_rendering()  # only now is it known where a point of the axis lies in the figure
+        axis.apply_aspect()
+        self._axis, self._pen = axis, FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+        self._taken = [(line, 0, *_covered(line)) for line in axis.lines]
+        for lines in (found for found in axis.collections if isinstance(found, ContourSet) and not found.filled):
+            self._taken += [(lines, level, *found) for level, found in enumerate(_contours(lines))]
+        self._boxes = [self._box(text) for text in axis.texts]
+
+    def beside(self, point: tuple[float, float], words: str, needed: bool = True, **style: Any) -> None:
+        """Words near a point: where there is room, else, if they are ``needed``, where they cover least."""
+        note = self._axis.annotate(words, point, xytext=(0, 0), textcoords="offset points", ha="center", va="center", **style)
+        (left, low, right, high), dot = self._box(note), note.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+        half, (x, y) = ((right - left) / 2, (high - low) / 2), self._axis.transData.transform(point)
+        points, best, fewest = self._all(), None, np.inf
+        for reach in (*NEAR, *FAR):
+            for across, up in WAYS:
+                dx, dy = across * (half[0] + reach), up * (half[1] + reach)
+                box = x + dx - half[0], y + dy - half[1], x + dx + half[0], y + dy + half[1]
+                way = _dense(np.array([(x, y), (x + dx, y + dy)])) if reach >= FAR[0] else np.empty((0, 2))
+                covered = self._covered_by(box, points) + sum(_inside(way, other).sum() for other in self._boxes)
+                if covered < fewest:
+                    best, fewest = (dx, dy, box, way), covered
+            if not fewest:
+                break
+        if best is None or (fewest and not needed):
+            note.remove()
+            return
+        dx, dy, box, way = best
+        note.xyann = dx / dot, dy / dot
+        self._boxes.append(box)
+        if len(way):
+            line: dict[str, Any] = {"arrowstyle": "-", "lw": 0.7, "color": note.get_color(), "shrinkA": 0, "shrinkB": 3}
+            self._axis.annotate("", point, note.xyann, textcoords="offset points", arrowprops=line, zorder=3)
+            out = ~_inside(way, box)
+            self._taken.append((note, 0, way[out], 0.5))
+
+    def inside(self, words: str, places: Any, **style: Any) -> None:
+        """Words in the middle of the first of ``places`` (n, 2) where there is room; nothing if there is none."""
+        note = self._axis.text(0, 0, words, ha="center", va="center", **style)
+        left, low, right, high = self._box(note)
+        half, points = ((right - left) / 2, (high - low) / 2), self._all()
+        for place in places:
+            x, y = self._axis.transData.transform(place)
+            box = x - half[0], y - half[1], x + half[0], y + half[1]
+            if not self._covered_by(box, points):
+                note.set_position(place)
+                self._boxes.append(box)
+                return
+        note.remove()
+
+    def on_lines(self, lines: ContourSet, levels: Iterable[float], say: Callable[[float], str]) -> None:
+        """A label on the line of each level, there where least is near; none on a line without room."""
+        frame = self._axis.bbox
+        for level in levels:
+            which = list(lines.levels).index(level)
+            others = [(points, radius) for line, k, points, radius in self._taken if (line, k) != (lines, which)]
+            (own,) = [points for line, k, points, _ in self._taken if (line, k) == (lines, which)]
+            reach = 4.0 * len(say(level))  # about half their width
+            own = own[((own > frame.p0 + reach) & (own < frame.p1 - reach)).all(axis=1)][::4]
+            if not len(own):
+                continue
+            near = np.full(len(own), np.inf)
+            for points, radius in others:
+                if len(points):
+                    near = np.minimum(near, np.hypot(*(own[:, None] - points).transpose(2, 0, 1)).min(axis=1) - radius)
+            for left, low, right, high in self._boxes:
+                gap = np.maximum(np.maximum([left, low] - own, own - [right, high]), 0)
+                near = np.minimum(near, np.hypot(*gap.T))
+            if near.max() > reach:
+                place = self._axis.transData.inverted().transform(own[near.argmax()])
+                lines.clabel([level], fmt=say, fontsize=10, manual=[tuple(place)])  # type: ignore[arg-type]
+                self._boxes.append(self._box(lines.labelTexts[-1]))
+
+    def _all(self) -> Any:
+        """Points and radii of all that is taken, (n, 3)."""
+        return np.concatenate([np.c_[points, np.full(len(points), radius)] for *_, points, radius in self._taken])
+
+    def _covered_by(self, box: Box, points: Any) -> int:
+        """How much a box would cover; a box that leaves the axes covers a lot."""
+        left, low, right, high = box
+        frame, reach = self._axis.bbox, points[:, 2] + GAP
+        across = (points[:, 0] > left - reach) & (points[:, 0] < right + reach)
+        count = int((across & (points[:, 1] > low - reach) & (points[:, 1] < high + reach)).sum())
+        count += 50 * sum(left < b[2] + GAP and b[0] < right + GAP and low < b[3] + GAP and b[1] < high + GAP for b in self._boxes)
+        return count + 1000 * (left < frame.x0 or right > frame.x1 or low < frame.y0 or high > frame.y1)
+
+    def _box(self, text: Text) -> Box:
+        left, low, right, high = Text.get_window_extent(text, self._pen).extents
+        return left, low, right, high
+
+
+def _covered(line: Any) -> tuple[Any, float]:
+    """Points that a line with its marks covers, in pixels, and how far it reaches around them."""
+    path, dot = line.get_path().transformed(line.get_transform()), line.get_figure(root=True).dpi / 72
+    marked = line.get_marker() not in (None, "None", "none", "")
+    radius = dot * max(line.get_linewidth(), line.get_markersize() if marked else 0) / 2
+    if line.get_linestyle() == "None":
+        return path.vertices[np.isfinite(path.vertices).all(axis=1)], radius
+    return _dense_all(path.to_polygons(closed_only=False)), radius
+
+
+def _contours(lines: ContourSet) -> list[tuple[Any, float]]:
+    return [(_dense_all(path.transformed(lines.get_transform()).to_polygons(closed_only=False)), 1.0) for path in lines.get_paths()]
+
+
+def _dense_all(pieces: list[Any]) -> Any:
+    return np.concatenate([np.empty((0, 2)), *map(_dense, pieces)])
+
+
+def _dense(piece: Any) -> Any:
+    """Points on a line through those of ``piece`` (n, 2), four pixels apart."""
+    piece = piece[np.isfinite(piece).all(axis=1)]
+    if len(piece) < 2:
+        return piece
+    along = np.concatenate([[0], np.hypot(*np.diff(piece, axis=0).T).cumsum()])
+    at = np.linspace(0, along[-1], 2 + min(5000, int(along[-1] / 4)))
+    return np.stack([np.interp(at, along, values) for values in piece.T], axis=1)
+
+
+def _inside(points: Any, box: Box) -> Any:
+    left, low, right, high = box
+    return (points[:, 0] > left) & (points[:, 0] < right) & (points[:, 1] > low) & (points[:, 1] < high)
