@@ -151,7 +151,7 @@ def _draw_ways(axis: Axes, traces: Mapping[str, Trace]) -> list[Line2D]:
         style, x, y = style_of(method), array(trace.x), array(trace.y)
         color, marker = style["color"], style["marker"]
         # The first lies wide below the others and shows beside them where ways are the same.
-        axis.plot(x, y, color=color, lw=max(1.8, 5.4 - 1.8 * k), ls=style["linestyle"], zorder=4 + k / 10)
+        axis.plot(x, y, color=color, lw=max(1.8, 1.7 * (len(traces) - k)), ls=style["linestyle"], zorder=4 + k / 10)
         chosen = []
         for at in range(1, len(x) - 1):
             if all(np.hypot(x[at] - px, y[at] - py) > room for px, py in [(x[0], y[0]), *ends, *marked]):
@@ -172,7 +172,7 @@ def _end_note(trace: Trace, label: str, names: Sequence[str]) -> str:
     """What stands beside an end: the method, its true losses, and how far off the plane it lies."""
     losses = ", ".join(f"{plain(name)} {nats(float(trace.loss[name][-1]))}" for name in names)
     off = f"\n{far(float(trace.residual[-1]))} off the plane" if hollow(trace)[-1] else ""
-    return f"{plain(label)}\ntrue loss {losses}{off}"
+    return f"{plain(label)}\n{losses}{off}"
 
 
 def _ending(surface: Surface, method: str, trace: Trace, names: Sequence[str], level: float) -> str:
@@ -225,7 +225,8 @@ def landscape(
         keys += axis.plot(*array(ring.T), label=literal(name), zorder=3, **line)
     axis.set_title(title, fontsize=11)
     areas = axis.get_legend_handles_labels()[0]
-    figure.legend(handles=[*(area for area in areas if area not in keys), *keys], loc="outside lower center", ncols=3)
+    key: dict[str, Any] = {"loc": "outside lower center", "ncols": 3, "title": "numbers beside an end: its true losses"}
+    figure.legend(handles=[*(area for area in areas if area not in keys), *keys], **key)
     words = Words(axis)
     words.beside(start, THETA_A, fontsize=13, path_effects=HALO, zorder=8)
     for method, trace in traces.items():
@@ -279,5 +280,5 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
     solid.view_init(35, -125)  # elevation and azimuth in degrees: into the valley, from the side of theta_A
     solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {plain(name)}")
     solid.set_aspect("equalxy")
-    figure.legend(loc="outside upper left", ncols=2)
+    axis.legend(loc="upper left")
     return Picture(figure, f"Loss on {name} over a plane, as a surface seen from one side. {'; '.join(words)}.")

@@ -58,10 +58,11 @@ class Words:
         note.xyann = dx / dot, dy / dot
         self._boxes.append(box)
         if len(way):
-            line: dict[str, Any] = {"arrowstyle": "-", "lw": 0.7, "color": note.get_color(), "shrinkA": 0, "shrinkB": 3}
-            self._axis.annotate("", point, note.xyann, textcoords="offset points", arrowprops=line, zorder=3)
-            out = ~_inside(way, box)
-            self._taken.append((note, 0, way[out], 0.5))
+            way = way[~_inside(way, box)]
+            line: dict[str, Any] = {"arrowstyle": "-", "lw": 0.8, "color": note.get_color(), "shrinkA": 0, "shrinkB": 0}
+            end = (way[-1] - (x, y)) / dot
+            self._axis.annotate("", point, tuple(end), textcoords="offset points", arrowprops=line, zorder=3)
+            self._taken.append((note, 0, way, 0.5))
 
     def inside(self, words: str, places: Any, **style: Any) -> None:
         """Words in the middle of the first of ``places`` (n, 2) where there is room; nothing if there is none."""
