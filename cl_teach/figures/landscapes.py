@@ -270,7 +270,7 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
         mark: dict[str, Any] = {"color": color, "marker": style["marker"], "ms": 9, "mec": "white", "zorder": 6}
         solid.plot(x, y, z, color=color, ls=style["linestyle"], zorder=5)
         if off[-1]:
-            solid.plot([], [], [], color=color, ls="none", marker=style["marker"], mfc="none", label=f"{label}: off the plane, not drawn")
+            solid.plot([], [], [], color=color, ls="none", marker=style["marker"], mfc="none", label=f"{label}: off the plane,\nnot drawn")
         else:
             solid.plot(x[-1:], y[-1:], z[-1:], ls=style["linestyle"], label=label, **mark)
         words.append(f"{style['label']}{' (off the plane, not drawn)' if off[-1] else ''} ends at {nats(float(trace.loss[name][-1]))}")

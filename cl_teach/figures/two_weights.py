@@ -49,7 +49,7 @@ def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor])
             row, column = np.nonzero(rise <= LEVELS[0])
             order = np.argsort(rise[row, column])
             places[name] = np.stack([array(w1)[column], array(w2)[row]], axis=1)[order][:: 1 + len(order) // 300]
-    axis.plot([], [], color="black", lw=0.7, label=f"its loss {LEVELS[1]:g} and {LEVELS[2]:g}\nabove the best")
+    axis.plot([], [], color="black", lw=0.7, label=f"{LEVELS[1]:g} and {LEVELS[2]:g} above\nthe best loss")
     return places
 
 
@@ -93,8 +93,8 @@ def two_weight_surface(
             _checks.tensor(f"{what}[{key!r}]", points, *shape, finite=what == "rings")
     if start is not None:
         _checks.tensor("start", start, 2)
-    figure = Figure(figsize=(7.6, 4.8), layout="none")  # the same place in every frame of an explorer
-    axis = figure.add_axes((0.085, 0.11, 0.585, 0.82))
+    figure = Figure(figsize=(7.2, 5.0), layout="none")  # the same place in every frame of an explorer
+    axis = figure.add_axes((0.09, 0.1, 0.583, 0.84))
     regions = _draw_loss(axis, w1, w2, losses)
     axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", anchor="W")
     axis.set(xlim=(float(w1[0]), float(w1[-1])), ylim=(float(w2[0]), float(w2[-1])))
@@ -105,7 +105,8 @@ def two_weight_surface(
     if start is not None:
         words.beside((float(start[0]), float(start[1])), THETA_A, fontsize=13)
     for name, middle in regions.items():
-        words.inside(f"{name}\ncontent", middle, color=TASKS["AB".index(name)]["color"])
+        color = TASKS["AB".index(name)]["color"]
+        words.inside(f"{name}\ncontent", middle, color=color) or words.inside(name, middle, color=color)
     axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1.01), borderaxespad=0, labelspacing=0.8)
     shown = f"loss surface of {' and '.join(losses)} over two weights"
     return Picture(figure, titled(title, ". ".join(filter(None, [shown, "; ".join(places)])) + "."))
@@ -137,7 +138,7 @@ def _draw_rings(axis: Axes, rings: Mapping[str, Tensor], methods: Iterable[str])
     for name, ring in rings.items():
         if name in methods:
             style = style_of(name)
-            look, words = {"color": style["color"], "ls": style["linestyle"]}, f"{plain(style['label'])}: all on this line\ncost the same"
+            look, words = {"color": style["color"], "ls": style["linestyle"]}, f"{plain(style['label'])}: same penalty\nall along this line"
         else:
             look, words = next(others), literal(name)
         axis.plot(*array(ring.T), lw=1.6, label=words, zorder=3, **look)

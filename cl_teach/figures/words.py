@@ -35,6 +35,11 @@ class Words:
             self._taken += [(lines, level, *found) for level, found in enumerate(_contours(lines))]
         self._boxes = [self._box(text) for text in axis.texts]
 
+    def avoid(self, ways: Iterable[tuple[Any, Any]]) -> None:
+        """Leave free what will be drawn later along these ways, x and y of each."""
+        for x, y in ways:
+            self._taken.append((None, 0, _dense(self._axis.transData.transform(np.stack([x, y], axis=1))), 2.0))
+
     def beside(self, point: tuple[float, float], words: str, needed: bool = True, **style: Any) -> None:
         """Words near a point: where there is room, else, if they are ``needed``, where they cover least."""
         note = self._axis.annotate(words, point, xytext=(0, 0), textcoords="offset points", ha="center", va="center", **style)
@@ -64,8 +69,8 @@ class Words:
             self._axis.annotate("", point, tuple(end), textcoords="offset points", arrowprops=line, zorder=3)
             self._taken.append((note, 0, way, 0.5))
 
-    def inside(self, words: str, places: Any, **style: Any) -> None:
-        """Words in the middle of the first of ``places`` (n, 2) where there is room; nothing if there is none."""
+    def inside(self, words: str, places: Any, **style: Any) -> bool:
+        """Words around the first of ``places`` (n, 2) where there is room; says whether there is one."""
         note = self._axis.text(0, 0, words, ha="center", va="center", **style)
         left, low, right, high = self._box(note)
         half, points = ((right - left) / 2, (high - low) / 2), self._all()
@@ -75,8 +80,9 @@ class Words:
             if not self._covered_by(box, points):
                 note.set_position(place)
                 self._boxes.append(box)
-                return
+                return True
         note.remove()
+        return False
 
     def on_lines(self, lines: ContourSet, levels: Iterable[float], say: Callable[[float], str]) -> None:
         """A label on the line of each level, there where least is near; none on a line without room."""
