@@ -73,7 +73,7 @@ class Journeys:
         accuracy_axis(bars, "x")
         self._draw_ends(plane)
         keys = [axis.get_legend_handles_labels()[0] for axis in (land, plane)]
-        figure.legend(handles=keys[0], loc="outside lower left")
+        figure.legend(handles=keys[0], loc="outside lower left", ncols=2)
         figure.legend(handles=keys[1], loc="outside lower right", ncols=2)
         words = Words(land)
         words.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
@@ -101,7 +101,7 @@ class Journeys:
         self._point = land.plot([], [], ms=14, mew=2.6, ls="none", animated=True)[0]
         self._note = land.text(0.5, 1.02, "", transform=land.transAxes, ha="center", va="bottom", animated=True, fontsize=11)
         self._bars = bars.barh([0, 1], [1, 1], height=0.4, color=REGIONS, ec=edges, animated=True)
-        self._numbers = [bars.text(0.0, place - 0.28, "", va="bottom", animated=True) for place in (0, 1)]  # above the bar
+        self._numbers = [bars.text(0.01, place - 0.28, "", va="bottom", animated=True) for place in (0, 1)]  # above the bar
         self._spot = mark_spot(plane, animated=True)
         return [self._way, self._point, self._note, *self._bars, *self._numbers, *self._spot]
 

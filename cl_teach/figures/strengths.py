@@ -126,7 +126,7 @@ def strength_frame(sweeps: Sweep | Sweeps, method: str, strength: float, joint: 
     if strength not in sweep:
         there = ", ".join(f"{known:g}" for known in sweep)
         raise ValueError(f"strength must be one of {there}, those of {method}, got {strength:g}")
-    figure, (left, right) = canvas(columns=2, width=7.6, height=3.7)
+    figure, (left, right) = canvas(columns=2, width=7.6, height=3.9)
     positions = list(range(len(sweep)))
     for name, marker, style, values in zip("AB", "oD", TASKS, zip(*sweep.values(), strict=True), strict=True):
         left.plot(positions, values, marker=marker, label=f"task {name}", **style)

@@ -48,7 +48,7 @@ def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor])
             axis.fill([], [], fc=region, label=f"{name} content: within\n{LEVELS[0]:g} of its best loss", **edge)
             row, column = np.nonzero(rise <= LEVELS[0])
             order = np.argsort(rise[row, column])
-            places[name] = np.stack([array(w1)[column], array(w2)[row]], axis=1)[order][:: 1 + len(order) // 300]
+            places[name] = np.stack([array(w1)[column], array(w2)[row]], axis=1)[order][:: 1 + len(order) // 100]
     axis.plot([], [], color="black", lw=0.7, label=f"{LEVELS[1]:g} and {LEVELS[2]:g} above\nthe best loss")
     return places
 
@@ -99,6 +99,7 @@ def two_weight_surface(
     axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", anchor="W")
     axis.set(xlim=(float(w1[0]), float(w1[-1])), ylim=(float(w2[0]), float(w2[-1])))
     axis.set_title(title, fontsize=11)
+    axis.locator_params(nbins=6)
     places = _draw_methods(axis, ends, paths or {}, start)
     _draw_rings(axis, rings or {}, {*METHODS, *ends, *(paths or {})})
     words = Words(axis)

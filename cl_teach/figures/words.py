@@ -85,31 +85,33 @@ class Words:
         return False
 
     def on_lines(self, lines: ContourSet, levels: Iterable[float], say: Callable[[float], str]) -> None:
-        """A label on the line of each level, there where least is near; none on a line without room."""
-        frame = self._axis.bbox
+        """A label on the line of each level, along it, there where least is near; none on a line without room."""
         for level in levels:
             which = list(lines.levels).index(level)
-            others = [(points, radius) for line, k, points, radius in self._taken if (line, k) != (lines, which)]
+            others = self._all(but=(lines, which))
             (own,) = [points for line, k, points, _ in self._taken if (line, k) == (lines, which)]
-            reach = 4.0 * len(say(level))  # about half their width
-            own = own[((own > frame.p0 + reach) & (own < frame.p1 - reach)).all(axis=1)][::4]
-            if not len(own):
-                continue
-            near = np.full(len(own), np.inf)
-            for points, radius in others:
-                if len(points):
-                    near = np.minimum(near, np.hypot(*(own[:, None] - points).transpose(2, 0, 1)).min(axis=1) - radius)
-            for left, low, right, high in self._boxes:
-                gap = np.maximum(np.maximum([left, low] - own, own - [right, high]), 0)
-                near = np.minimum(near, np.hypot(*gap.T))
-            if near.max() > reach:
-                place = self._axis.transData.inverted().transform(own[near.argmax()])
+            half = np.array([3.8 * len(say(level)) + GAP, 8 + GAP])  # pixels along the line and across it
+            best, most = None, 0.0
+            for at in range(2, len(own) - 2, 4):
+                place, way = own[at], own[at + 2] - own[at - 2]
+                if (np.abs(place - self._axis.bbox.get_points()) < half.max()).any() or not (length := np.hypot(*way)):
+                    continue
+                gaps = (others[:, :2] - place) @ np.array([way, (-way[1], way[0])]).T / length
+                if (np.abs(gaps) < half + others[:, 2:]).all(axis=1).any():
+                    continue
+                boxes = [np.hypot(*np.maximum(np.maximum([b[0], b[1]] - place, place - [b[2], b[3]]), 0)) for b in self._boxes]
+                near = min([100.0, *boxes, *(np.hypot(*gaps.T) - others[:, 2])])
+                if near > most and min([np.inf, *boxes]) > half.max():
+                    best, most = place, near
+            if best is not None:
+                place = self._axis.transData.inverted().transform(best)
                 lines.clabel([level], fmt=say, fontsize=10, manual=[tuple(place)])  # type: ignore[arg-type]
                 self._boxes.append(self._box(lines.labelTexts[-1]))
 
-    def _all(self) -> Any:
-        """Points and radii of all that is taken, (n, 3)."""
-        return np.concatenate([np.c_[points, np.full(len(points), radius)] for *_, points, radius in self._taken])
+    def _all(self, but: object = None) -> Any:
+        """Points and radii of all that is taken, save by one line of equal loss, (n, 3)."""
+        taken = [(points, radius) for line, k, points, radius in self._taken if (line, k) != but]
+        return np.concatenate([np.empty((0, 3)), *(np.c_[points, np.full(len(points), radius)] for points, radius in taken)])
 
     def _covered_by(self, box: Box, points: Any) -> int:
         """How much a box would cover; a box that leaves the axes covers a lot."""

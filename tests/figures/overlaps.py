@@ -32,6 +32,7 @@ def touching(figure: Figure) -> list[str]:
     """In words, everything in the figure that is hard to read; an empty list if all can be."""
     words, data = _drawn(figure)
     found = [f"“{a.said}” and “{b.said}”" for a, b in combinations(words, 2) if _meet(a, b)]
+    words += _keys(figure)  # whose lines and marks must not lie on data either
     for what, points, radius in data:
         found += [f"“{word.said}” and {what}" for word in words if _covers(word, points, radius)]
     size = figure.bbox.size
@@ -59,6 +60,12 @@ def _drawn(figure: Figure) -> tuple[list[Words], list[tuple[str, np.ndarray, flo
         Text.draw = draw
     renderer = canvas.get_renderer()
     return [_box(text, renderer) for text in seen.values()], _data(figure)
+
+
+def _keys(figure: Figure) -> list[Words]:
+    legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend())]
+    boxes = [legend.get_window_extent(figure.canvas.get_renderer()) for legend in legends]
+    return [Words("the key", (box.p0 + box.p1) / 2, (box.p1 - box.p0) / 2 - SLACK, np.eye(2)) for box in boxes]
 
 
 def _box(text: Text, renderer: object) -> Words:
