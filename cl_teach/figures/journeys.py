@@ -75,10 +75,10 @@ class Journeys:
         keys = [axis.get_legend_handles_labels()[0] for axis in (land, plane)]
         figure.legend(handles=keys[0], loc="outside lower left", ncols=2)
         figure.legend(handles=keys[1], loc="outside lower right", ncols=2)
-        words = Words(land)
-        words.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
-        words.beside(start, THETA_A, fontsize=13, path_effects=HALO)
-        name_lines(words, lines, level)
+        free = Words(land)
+        free.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
+        free.beside(start, THETA_A, fontsize=13, path_effects=HALO)
+        name_lines(free, lines, level)
         self._stage = Stage(figure, self._moving(land, bars, plane))
 
     def _draw_ends(self, plane: Axes) -> None:

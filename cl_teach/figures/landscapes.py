@@ -112,7 +112,7 @@ def draw_regions(axis: Axes, surface: Surface, level: float) -> list[tuple[str, 
             region = axis.contourf(xs, ys, values, levels=[0, level], colors=[look["fc"]], hatches=[look.get("hatch")])
             region.set(edgecolor=BOTH["ec"], linewidth=0)
             axis.fill([], [], label=words, **look)
-    drawn = []
+    drawn: list[tuple[str, ContourSet]] = []
     for (name, values), style in zip(tasks, TASKS, strict=False):
         low, high = _range(values)
         if shown := [v for v in (level, 2 * level, 4 * level) if low < v < high]:
@@ -126,7 +126,7 @@ def draw_regions(axis: Axes, surface: Surface, level: float) -> list[tuple[str, 
 def name_lines(words: Words, drawn: Iterable[tuple[str, ContourSet]], level: float) -> None:
     """Say on each line beyond the region's edge what loss it stands for."""
     for name, lines in drawn:
-        words.on_lines(lines, [v for v in lines.levels if v > level], lambda v, name=name: f"{name}: loss {v:g}")
+        words.on_lines(lines, {v: f"{name}: loss {v:g}" for v in lines.levels if v > level})
 
 
 def _range(values: Any) -> tuple[float, float]:
@@ -144,7 +144,8 @@ def mark_start(axis: Axes, trace: Trace) -> tuple[float, float]:
 
 def _draw_ways(axis: Axes, traces: Mapping[str, Trace]) -> list[Line2D]:
     """Each way in its method's style, with a few marks on it and a large one at its end. Returns what the key shows."""
-    room, marked = float(np.diff(axis.get_xlim())[0]) * APART, []
+    room = float(np.diff(axis.get_xlim())[0]) * APART
+    marked: list[tuple[float, float]] = []
     ends = [(float(trace.x[-1]), float(trace.y[-1])) for trace in traces.values()]
     keys = []
     for k, (method, trace) in enumerate(traces.items()):
@@ -201,7 +202,7 @@ def landscape(
     Args:
         surface: loss over the plane of two tasks, A first.
         traces: method -> its way, which starts at theta_A and has watched the same two tasks. A few marks stand on it, hollow
-            where the way lies off the plane, by more than a fifth of its distance from theta_A; beside its end, its true losses.
+            where it lies off the plane, by more than a fifth of its distance from theta_A; beside its end, its true losses.
         level: a task's region is where its loss (nats) is at most this; lines follow at twice and four times that.
         rings: words for the legend -> a closed curve (points, 2) in the plane.
         title: above the picture.
@@ -213,7 +214,7 @@ def landscape(
     """
     check_title(title)
     names = tasks_of(surface, _methods(traces), level)
-    first, rings = names[0], {} if rings is None else rings
+    rings = {} if rings is None else rings
     for name, ring in _checks.named("rings", rings, Tensor, "a closed curve (points, 2)", or_empty=True).items():
         _checks.tensor(f"rings[{name!r}]", ring, "points", 2)
     ratio = float(np.ptp(array(surface.ys)) / np.ptp(array(surface.xs)))
@@ -270,10 +271,21 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
         mark: dict[str, Any] = {"color": color, "marker": style["marker"], "ms": 9, "mec": "white", "zorder": 6}
         solid.plot(x, y, z, color=color, ls=style["linestyle"], zorder=5)
         if off[-1]:
-            solid.plot([], [], [], color=color, ls="none", marker=style["marker"], mfc="none", label=f"{label}: off the plane,\nnot drawn")
+            solid.plot(
+                [],
+                [],
+                [],
+                color=color,
+                ls="none",
+                marker=style["marker"],
+                mfc="none",
+                label=f"{label}: off the plane,\nnot drawn",
+            )
         else:
             solid.plot(x[-1:], y[-1:], z[-1:], ls=style["linestyle"], label=label, **mark)
-        words.append(f"{style['label']}{' (off the plane, not drawn)' if off[-1] else ''} ends at {nats(float(trace.loss[name][-1]))}")
+        words.append(
+            f"{style['label']}{' (off the plane, not drawn)' if off[-1] else ''} ends at {nats(float(trace.loss[name][-1]))}"
+        )
     first = next(iter(traces.values()))
     start = (float(first.x[0]), float(first.y[0]), min(float(first.loss[name][0]), top))
     solid.plot(*start, "o", ms=8, color="black", ls="none", label=THETA_A, zorder=6)

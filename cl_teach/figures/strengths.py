@@ -170,7 +170,13 @@ def stability(average: Mapping[str, Mapping[float, float]], limit: float) -> Pic
     for step, values in average.items():
         axis.plot(list(values), list(values.values()), ms=8, label=f"{step} step", **styles[step])
     if limit < inf:
-        axis.axvline(limit, color=BLUE, lw=1.5, ls=":", label=f"limit of the gradient step, 2 (1 + momentum) / (lr · max F) = {limit:.0f}")
+        axis.axvline(
+            limit,
+            color=BLUE,
+            lw=1.5,
+            ls=":",
+            label=f"limit of the gradient step, 2 (1 + momentum) / (lr · max F) = {limit:.0f}",
+        )
     axis.set(xscale="log", xlabel="strength λ (log scale)", ylabel="mean accuracy on A and B")
     accuracy_axis(axis)
     figure.legend(loc="outside upper left", ncols=2)

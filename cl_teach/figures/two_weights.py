@@ -31,12 +31,11 @@ from .style import (
 )
 from .words import Words
 
-
 LEVELS = (0.012, 0.1, 0.3)  # nats above a task's lowest loss: the region where it is content, and two lines around it
 
 
 def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Regions and lines of both tasks. Returns where a region's name may stand: places (n, 2), those far from its edge first."""
+    """Regions and lines of both tasks. Returns where a region's name may stand: places (n, 2), the best first."""
     places = {}
     for name, region, style in zip("AB", REGIONS, TASKS, strict=True):
         if name in losses:
@@ -93,7 +92,8 @@ def two_weight_surface(
             _checks.tensor(f"{what}[{key!r}]", points, *shape, finite=what == "rings")
     if start is not None:
         _checks.tensor("start", start, 2)
-    figure = Figure(figsize=(7.2, 5.0), layout="none")  # the same place in every frame of an explorer
+    figure = Figure(figsize=(7.2, 5.0))
+    figure.set_layout_engine("none")  # every frame of an explorer has its map in the same place
     axis = figure.add_axes((0.09, 0.1, 0.583, 0.84))
     regions = _draw_loss(axis, w1, w2, losses)
     axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", anchor="W")
@@ -113,9 +113,7 @@ def two_weight_surface(
     return Picture(figure, titled(title, ". ".join(filter(None, [shown, "; ".join(places)])) + "."))
 
 
-def _draw_methods(
-    axis: Axes, ends: Mapping[str, Tensor], paths: Mapping[str, Tensor], start: Tensor | None
-) -> list[str]:
+def _draw_methods(axis: Axes, ends: Mapping[str, Tensor], paths: Mapping[str, Tensor], start: Tensor | None) -> list[str]:
     """Ways and ends, and where each lies in words."""
     places = []
     for method, path in paths.items():
@@ -139,7 +137,10 @@ def _draw_rings(axis: Axes, rings: Mapping[str, Tensor], methods: Iterable[str])
     for name, ring in rings.items():
         if name in methods:
             style = style_of(name)
-            look, words = {"color": style["color"], "ls": style["linestyle"]}, f"{plain(style['label'])}: same penalty\nall along this line"
+            look, words = (
+                {"color": style["color"], "ls": style["linestyle"]},
+                f"{plain(style['label'])}: same penalty\nall along this line",
+            )
         else:
             look, words = next(others), literal(name)
         axis.plot(*array(ring.T), lw=1.6, label=words, zorder=3, **look)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from math import cos, pi, sin
 from typing import Any
 
@@ -30,7 +30,8 @@ class Words:
             figure.draw_without_rendering()  # only now is it known where a point of the axis lies in the figure
         axis.apply_aspect()
         self._axis, self._pen = axis, FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-        self._taken = [(line, 0, *_covered(line)) for line in axis.lines]
+        # each line, its level if it is one of equal loss, what it covers, and how far it reaches around that
+        self._taken: list[tuple[object, int, Any, float]] = [(line, 0, *_covered(line)) for line in axis.lines]
         for lines in (found for found in axis.collections if isinstance(found, ContourSet) and not found.filled):
             self._taken += [(lines, level, *found) for level, found in enumerate(_contours(lines))]
         self._boxes = [self._box(text) for text in axis.texts]
@@ -84,13 +85,13 @@ class Words:
         note.remove()
         return False
 
-    def on_lines(self, lines: ContourSet, levels: Iterable[float], say: Callable[[float], str]) -> None:
-        """A label on the line of each level, along it, there where least is near; none on a line without room."""
-        for level in levels:
+    def on_lines(self, lines: ContourSet, labels: Mapping[float, str]) -> None:
+        """The label of each level on its line, along it, there where least is near; none on a line without room."""
+        for level, label in labels.items():
             which = list(lines.levels).index(level)
             others = self._all(but=(lines, which))
             (own,) = [points for line, k, points, _ in self._taken if (line, k) == (lines, which)]
-            half = np.array([3.8 * len(say(level)) + GAP, 8 + GAP])  # pixels along the line and across it
+            half = np.array([3.8 * len(label) + GAP, 8 + GAP])  # pixels along the line and across it
             best, most = None, 0.0
             for at in range(2, len(own) - 2, 4):
                 place, way = own[at], own[at + 2] - own[at - 2]
@@ -105,7 +106,7 @@ class Words:
                     best, most = place, near
             if best is not None:
                 place = self._axis.transData.inverted().transform(best)
-                lines.clabel([level], fmt=say, fontsize=10, manual=[tuple(place)])  # type: ignore[arg-type]
+                lines.clabel([level], fmt=dict(labels), fontsize=10, manual=[tuple(place)])
                 self._boxes.append(self._box(lines.labelTexts[-1]))
 
     def _all(self, but: object = None) -> Any:
@@ -118,9 +119,13 @@ class Words:
         left, low, right, high = box
         frame, reach = self._axis.bbox, points[:, 2] + GAP
         across = (points[:, 0] > left - reach) & (points[:, 0] < right + reach)
-        count = int((across & (points[:, 1] > low - reach) & (points[:, 1] < high + reach)).sum())
-        count += 50 * sum(left < b[2] + GAP and b[0] < right + GAP and low < b[3] + GAP and b[1] < high + GAP for b in self._boxes)
-        return count + 1000 * (left < frame.x0 or right > frame.x1 or low < frame.y0 or high > frame.y1)
+        near = [left < b[2] + GAP and b[0] < right + GAP and low < b[3] + GAP and b[1] < high + GAP for b in self._boxes]
+        outside = left < frame.x0 or right > frame.x1 or low < frame.y0 or high > frame.y1
+        return (
+            int((across & (points[:, 1] > low - reach) & (points[:, 1] < high + reach)).sum())
+            + 50 * sum(near)
+            + 1000 * bool(outside)
+        )
 
     def _box(self, text: Text) -> Box:
         left, low, right, high = Text.get_window_extent(text, self._pen).extents
@@ -138,7 +143,9 @@ def _covered(line: Any) -> tuple[Any, float]:
 
 
 def _contours(lines: ContourSet) -> list[tuple[Any, float]]:
-    return [(_dense_all(path.transformed(lines.get_transform()).to_polygons(closed_only=False)), 1.0) for path in lines.get_paths()]
+    return [
+        (_dense_all(path.transformed(lines.get_transform()).to_polygons(closed_only=False)), 1.0) for path in lines.get_paths()
+    ]
 
 
 def _dense_all(pieces: list[Any]) -> Any:

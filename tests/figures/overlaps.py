@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,11 @@ def touching(figure: Figure) -> list[str]:
     for what, points, radius in data:
         found += [f"“{word.said}” and {what}" for word in words if _covers(word, points, radius)]
     size = figure.bbox.size
-    found += [f"“{word.said}” and the edge" for word in words if (word.corners() < -SLACK).any() or (word.corners() > size + SLACK).any()]
+    found += [
+        f"“{word.said}” and the edge"
+        for word in words
+        if (word.corners() < -SLACK).any() or (word.corners() > size + SLACK).any()
+    ]
     return found
 
 
@@ -114,7 +118,9 @@ def _data(figure: Figure) -> list[tuple[str, np.ndarray, float]]:
             if isinstance(collection, ContourSet) and not collection.filled:
                 for path in collection.get_paths():
                     pieces = path.transformed(collection.get_transform()).to_polygons(closed_only=False)
-                    found.append(("a line of equal loss", _within(_dense(pieces), box), dot * collection.get_linewidth()[0] / 2))
+                    found.append(
+                        ("a line of equal loss", _within(_dense(pieces), box), dot * collection.get_linewidth()[0] / 2)
+                    )
             elif isinstance(collection, PathCollection):
                 points = collection.get_offset_transform().transform(np.asarray(collection.get_offsets()))
                 found.append(("dots", _within(points, box), dot * float(np.sqrt(collection.get_sizes().max())) / 2))
@@ -126,7 +132,7 @@ def _dense(pieces: list[np.ndarray]) -> np.ndarray:
     made = [np.empty((0, 2))]
     for piece in pieces:
         piece = piece[np.isfinite(piece).all(axis=1)]
-        for start, end in zip(piece[:-1], piece[1:], strict=True):
+        for start, end in pairwise(piece):
             n = min(2000, 2 + int(np.hypot(*(end - start))))
             made.append(start + np.linspace(0, 1, n)[:, None] * (end - start))
     return np.concatenate(made)
