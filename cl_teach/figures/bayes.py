@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from .. import _checks
-from .style import METHODS, RED, STEEL, TASK_B, Picture, array, canvas, literal, percent, styled
+from .style import RED, STEEL, TASK_B, Picture, array, canvas, literal, percent, styled
 
 
 @styled
@@ -78,7 +78,7 @@ def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float,
     left.set(ylabel="density", title=f"{n} samples", ylim=(0, 1.15 * float(true_log.exp().max())))
     peak = float(true_log.max())
     right.set(ylabel="log density", title="the same, as logarithm", ylim=(peak - 12, peak + 1.5))
-    right.legend(loc="lower center")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     gap = 0.5 * float((true_log.exp() - normal_log.exp()).abs().sum()) * spacing
     words = [
         "the true posterior",
@@ -109,7 +109,7 @@ def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
         variance = float(values.var())
         axis.set(xlabel=f"score of {literal(name)}", title=f"variance {variance:.3f}", yscale="log")
         parts.append(f"{name} has variance {variance:.2f}")
-    axes[0].set_ylabel("samples")
+    axes[0].set_ylabel("samples (log scale)")
     return Picture(figure, f"Histograms of the score: {', '.join(parts)}.")
 
 
@@ -148,11 +148,11 @@ def label_choices(tables: Mapping[str, Mapping[str, float]]) -> Picture:
             _checks.real_number(f"tables[{name!r}][{label!r}]", ratio, at_least=0.0)
     top = max(float(ratio) for ratios in tables.values() for ratio in ratios.values())
     figure, axes = canvas(columns=len(tables), width=7.4, height=3.3, sharey=True)
-    colors = ["black", STEEL, METHODS["online EWC"]["color"], RED]
     parts = []
     for axis, (name, ratios) in zip(axes, tables.items(), strict=True):
-        bars = axis.bar([literal(label) for label in ratios], list(ratios.values()), color=colors[: len(ratios)])
-        axis.bar_label(bars, fmt="%.2f", padding=2)
+        colors = ["black" if label == "exact" else STEEL for label in ratios]
+        words = [f"{literal(label)}\n{ratio:.2f}" for label, ratio in ratios.items()]
+        axis.bar(words, list(ratios.values()), color=colors)
         axis.axhline(1, color="black", lw=1, ls=":")
         axis.set(title=literal(name), ylim=(0, max(1.25, 1.15 * top)))
         parts.append(f"{name}: " + ", ".join(f"{label} {ratio:.2f}" for label, ratio in ratios.items()))

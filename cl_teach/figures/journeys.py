@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from .. import _checks
 from ..landscapes import Surface, Trace
-from .landscapes import draw_regions, far, hollow, mark_start, tasks_of, where
-from .strengths import draw_frontier
+from .landscapes import draw_regions, far, hollow, mark_start, name_lines, tasks_of, where
+from .strengths import draw_frontier, mark_spot, move_spot
 from .style import (
+    HALO,
     METHODS,
     REGIONS,
     TASKS,
+    THETA_A,
     Picture,
     Stage,
     accuracy_axis,
@@ -27,6 +29,7 @@ from .style import (
     style_of,
     styled,
 )
+from .words import Words
 
 
 class Journeys:
@@ -60,16 +63,22 @@ class Journeys:
         if other := [trace.steps for trace in self.traces.values() if trace.steps != self.steps]:
             raise ValueError(f"traces must have the same steps, got {self.steps} and {other[0]}")
         self._free = next((trace for (method, _), trace in self.traces.items() if method == "none"), None)
-        figure = Figure(figsize=(8.0, 4.5))
-        grid = figure.add_gridspec(2, 2, width_ratios=(1.55, 1), height_ratios=(1, 1.7))
+        figure = Figure(figsize=(8.4, 5.0))
+        grid = figure.add_gridspec(2, 2, width_ratios=(1.2, 1), height_ratios=(1, 3.2))
         land, bars, plane = (figure.add_subplot(place) for place in (grid[:, 0], grid[0, 1], grid[1, 1]))
-        draw_regions(land, surface, level)
-        mark_start(land, next(iter(self.traces.values())))
-        figure.legend(*land.get_legend_handles_labels(), loc="outside lower left", ncols=3)
+        lines = draw_regions(land, surface, level)
+        start = mark_start(land, next(iter(self.traces.values())))
         land.set_title(" \n ", fontsize=11)  # room for what changes
-        bars.set(ylim=(1.6, -0.6), yticks=[], title="test accuracy now")
+        bars.set(ylim=(1.3, -0.9), yticks=[], title="test accuracy now")
         accuracy_axis(bars, "x")
         self._draw_ends(plane)
+        keys = [axis.get_legend_handles_labels()[0] for axis in (land, plane)]
+        figure.legend(handles=keys[0], loc="outside lower left", ncols=2)
+        figure.legend(handles=keys[1], loc="outside lower right", ncols=2)
+        free = Words(land)
+        free.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
+        free.beside(start, THETA_A, fontsize=13, path_effects=HALO)
+        name_lines(free, lines, level)
         self._stage = Stage(figure, self._moving(land, bars, plane))
 
     def _draw_ends(self, plane: Axes) -> None:
@@ -79,10 +88,11 @@ class Journeys:
             lasts.setdefault(method, {})[strength] = self._accuracies(self.traces[method, strength], -1)
         draw_frontier(plane, lasts)
         a, b = map(plain, self.names)
-        plane.set(xlabel=f"accuracy on {a}", ylabel=f"accuracy on {b}", ylim=(0, 1))
         lowest = min(float(trace.accuracy[self.names[0]].min()) for trace in self.traces.values())
         accuracy_axis(plane, "x", lowest)  # with room for every step
-        plane.set_title("and where training ends, for all λ", fontsize=10)
+        begins = percent(plane.get_xlim()[0])
+        plane.set(xlabel=f"accuracy on {a} (from {begins} on)", ylabel=f"accuracy on {b}", ylim=(0, 1), aspect="auto")
+        plane.set_title("ends for all λ; in the ring: this step", fontsize=10)
 
     def _moving(self, land: Axes, bars: Axes, plane: Axes) -> Sequence[Artist]:
         """What each frame moves, empty so far, in the order in which it is drawn."""
@@ -90,10 +100,10 @@ class Journeys:
         self._way = land.plot([], [], lw=2.4, animated=True)[0]
         self._point = land.plot([], [], ms=14, mew=2.6, ls="none", animated=True)[0]
         self._note = land.text(0.5, 1.02, "", transform=land.transAxes, ha="center", va="bottom", animated=True, fontsize=11)
-        self._bars = bars.barh([0, 1], [1, 1], color=REGIONS, ec=edges, animated=True)
-        self._numbers = [bars.text(0.02, place, "", va="center", animated=True, fontsize=11) for place in (0, 1)]
-        self._spot = plane.plot([], [], ms=15, mfc="none", mec="black", mew=2, ls="none", animated=True)[0]
-        return [self._way, self._point, self._note, *self._bars, *self._numbers, self._spot]
+        self._bars = bars.barh([0, 1], [1, 1], height=0.4, color=REGIONS, ec=edges, animated=True)
+        self._numbers = [bars.text(0.01, place - 0.28, "", va="bottom", animated=True) for place in (0, 1)]  # above the bar
+        self._spot = mark_spot(plane, animated=True)
+        return [self._way, self._point, self._note, *self._bars, *self._numbers, *self._spot]
 
     def _accuracies(self, trace: Trace, at: int) -> tuple[float, float]:
         a, b = (float(trace.accuracy[name][at]) for name in self.names)
@@ -131,4 +141,4 @@ class Journeys:
         for name, bar, number, value in zip(self.names, self._bars, self._numbers, (a, b), strict=True):
             bar.set_width(value)
             number.set_text(f"{plain(name)}: {percent(value)}")
-        self._spot.set(data=([a], [b]), marker=marker)
+        move_spot(self._spot, method, (a, b))

@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.ticker import MaxNLocator
+from matplotlib.contour import ContourSet
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from .. import _checks
 from ..landscapes import Surface, Trace
 from .style import (
     HALO,
+    OUTLINES,
     REGIONS,
     TASKS,
     THETA_A,
@@ -34,9 +33,10 @@ from .style import (
     styled,
     titled,
 )
+from .words import Words
 
-TRUE_LOSS = LinearSegmentedColormap.from_list("true loss", colormaps["magma"](np.linspace(0.05, 0.8, 256)))
 BOTH: dict[str, Any] = {"fc": "#D9C36F", "ec": "#8F7A3A", "hatch": "///"}  # where both tasks' regions overlap
+APART = 0.05  # of the width of the map: marks on ways stand no closer to each other
 OFF_PLANE = 0.2  # a point is drawn hollow where more than this share of its distance from the start does not lie in the plane
 
 
@@ -75,8 +75,7 @@ def gone(trace: Trace) -> Tensor:
 
 def hollow(trace: Trace) -> Any:
     """Which points of a trace lie so far off the plane that what is drawn under them says little, (n,) bool."""
-    way = gone(trace)
-    return array((trace.residual > OFF_PLANE * way.clamp(min=1e-12)) & (way > 0))
+    return array(trace.residual > OFF_PLANE * gone(trace))
 
 
 def far(distance: float) -> str:
@@ -95,29 +94,39 @@ def where(trace: Trace, names: Sequence[str], level: float, at: int = -1) -> str
 # --- the parts of a landscape -----------------------------------------------------------------------------------------
 
 
-def draw_regions(axis: Axes, surface: Surface, level: float) -> None:
-    """Where the loss of A (grey), of B (cream) and of both (hatched) is at most ``level``, with the same lines for both."""
+def draw_regions(axis: Axes, surface: Surface, level: float) -> list[tuple[str, ContourSet]]:
+    """Where the loss of A (grey), of B (cream) and of both (hatched) is at most ``level``, with the same lines for both.
+
+    Returns each task's name with its lines, as :func:`name_lines` takes them once all else is drawn.
+    """
     xs, ys = array(surface.xs), array(surface.ys)
     tasks = [(plain(name), array(loss)) for name, loss in surface.loss.items()][:2]
-    regions = [(values, color, None) for (_, values), color in zip(tasks, REGIONS, strict=False)]
+    regions: list[tuple[str, Any, dict[str, Any]]] = [
+        (f"{name}: loss below {level:g}", values, {"fc": color, "ec": style["color"]})
+        for (name, values), color, style in zip(tasks, REGIONS, TASKS, strict=False)
+    ]
     if len(tasks) == 2:
-        regions.append((np.maximum(tasks[0][1], tasks[1][1]), BOTH["fc"], BOTH["hatch"]))
-    for values, color, hatch in regions:
-        if _range(values)[0] < level:
-            region = axis.contourf(xs, ys, values, levels=[0, level], colors=[color], hatches=[hatch])
+        regions.append((f"both below {level:g}", np.maximum(tasks[0][1], tasks[1][1]), BOTH))
+    for words, values, look in regions:
+        if _range(values)[0] < level:  # what is not there is not named
+            region = axis.contourf(xs, ys, values, levels=[0, level], colors=[look["fc"]], hatches=[look.get("hatch")])
             region.set(edgecolor=BOTH["ec"], linewidth=0)
-    for (name, values), color, style in zip(tasks, REGIONS, TASKS, strict=False):
-        lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.1}
+            axis.fill([], [], label=words, **look)
+    drawn: list[tuple[str, ContourSet]] = []
+    for (name, values), style in zip(tasks, TASKS, strict=False):
         low, high = _range(values)
-        shown = [v for v in (level, 2 * level, 4 * level) if low < v < high]
-        if shown:
-            drawn = axis.contour(xs, ys, values, levels=shown, **lines)
-            axis.clabel(drawn, [v for v in shown if v > level], fmt=lambda v, name=name: f"{name} = {v:g}", fontsize=10)
-        axis.fill([], [], fc=color, ec=style["color"], label=f"{name}: loss below {level:g}")
-    if len(tasks) == 2:
-        axis.fill([], [], label="both", **BOTH)
+        if shown := [v for v in (level, 2 * level, 4 * level) if low < v < high]:
+            lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.1}
+            drawn.append((name, axis.contour(xs, ys, values, levels=shown, **lines)))
     axis.set(aspect="equal", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
     axis.set(xlabel="distance between weights", ylabel="distance between weights")
+    return drawn
+
+
+def name_lines(words: Words, drawn: Iterable[tuple[str, ContourSet]], level: float) -> None:
+    """Say on each line beyond the region's edge what loss it stands for."""
+    for name, lines in drawn:
+        words.on_lines(lines, {v: f"{name}: loss {v:g}" for v in lines.levels if v > level})
 
 
 def _range(values: Any) -> tuple[float, float]:
@@ -126,55 +135,45 @@ def _range(values: Any) -> tuple[float, float]:
     return (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
 
 
-def mark_start(axis: Axes, trace: Trace, color: Any = "black") -> None:
+def mark_start(axis: Axes, trace: Trace) -> tuple[float, float]:
     """Where training on B began."""
     x, y = float(trace.x[0]), float(trace.y[0])
-    axis.plot(x, y, "o", ms=10, color=color, mec="black", mew=1.6, zorder=6)
-    place: dict[str, Any] = {"xytext": (-9, -9), "textcoords": "offset points", "ha": "right", "zorder": 8}
-    axis.annotate(THETA_A, (x, y), fontsize=13, path_effects=HALO, **place)
+    axis.plot(x, y, "o", ms=10, color="black", zorder=6)
+    return x, y
 
 
-def _loss_scale(highest: float, losses: Tensor, level: float) -> Normalize:
-    """From true loss to colour; small differences look small, and a path that diverged does not take the whole scale."""
-    losses = losses[losses <= highest]
-    low, high = (float(losses.min()), float(losses.max())) if len(losses) else (0.0, 0.0)
-    return Normalize(low, max(high, 2 * level))
+def _draw_ways(axis: Axes, traces: Mapping[str, Trace]) -> list[Line2D]:
+    """Each way in its method's style, with a few marks on it and a large one at its end. Returns what the key shows."""
+    room = float(np.diff(axis.get_xlim())[0]) * APART
+    marked: list[tuple[float, float]] = []
+    ends = [(float(trace.x[-1]), float(trace.y[-1])) for trace in traces.values()]
+    keys = []
+    for k, (method, trace) in enumerate(traces.items()):
+        style, x, y = style_of(method), array(trace.x), array(trace.y)
+        color, marker = style["color"], style["marker"]
+        # The first lies wide below the others and shows beside them where ways are the same.
+        axis.plot(x, y, color=color, lw=max(1.8, 1.7 * (len(traces) - k)), ls=style["linestyle"], zorder=4 + k / 10)
+        chosen = []
+        for at in range(1, len(x) - 1):
+            if all(np.hypot(x[at] - px, y[at] - py) > room for px, py in [(x[0], y[0]), *ends, *marked]):
+                marked.append((x[at], y[at]))
+                chosen.append(at)
+        off = hollow(trace)
+        for at in (*chosen, -1):
+            look: dict[str, Any] = {"mec": color, "mfc": "white", "mew": 1.6} if off[at] else {"mec": "white", "mfc": color}
+            axis.plot(x[at], y[at], marker, ls="none", ms=12 if at == -1 else 7, zorder=6 if at == -1 else 5, **look)
+        keys.append(Line2D([], [], color=color, ls=style["linestyle"], marker=marker, ms=9, label=plain(style["label"])))
+    if any(hollow(trace).any() for trace in traces.values()):
+        look = {"marker": "o", "ls": "none", "mec": "black", "mfc": "white", "mew": 1.6}
+        keys.append(Line2D([], [], ms=8, label="hollow: off the plane", **look))
+    return keys
 
 
-def _draw_way(axis: Axes, method: str, trace: Trace, shades: Any, width: float) -> None:
-    """A line of its method's style; dots and a large end in the ``shades`` (n, 4) of their true loss, or hollow."""
-    style, x, y = style_of(method), array(trace.x), array(trace.y)
-    axis.plot(x, y, color=style["color"], lw=width, ls=style["linestyle"], zorder=4)
-    faces = np.where(hollow(trace)[:, None], 1.0, shades)
-    dots: dict[str, Any] = {"c": faces[1:-1], "edgecolors": shades[1:-1], "linewidths": 1.5}
-    axis.scatter(x[1:-1], y[1:-1], s=32, marker=style["marker"], zorder=5, **dots)
-    end: dict[str, Any] = {"marker": style["marker"], "ls": "none", "mec": style["color"], "mew": 2.6, "mfc": faces[-1]}
-    axis.plot(x[-1], y[-1], ms=13, label=plain(style["label"]), zorder=7, **end)
-
-
-def _name_end(axis: Axes, surface: Surface, method: str, traces: Mapping[str, Trace]) -> None:
-    trace, style = traces[method], style_of(method)
-    off = f"\n({far(float(trace.residual[-1]))} off the plane)" if hollow(trace)[-1] else ""
-    note, end = plain(style["label"]) + off, (float(trace.x[-1]), float(trace.y[-1]))
-    place = _free_place(surface, end, note, traces.values())
-    axis.annotate(note, end, color=style["color"], path_effects=HALO, textcoords="offset points", zorder=8, **place)
-
-
-def _free_place(surface: Surface, point: tuple[float, float], words: str, traces: Iterable[Trace]) -> dict[str, Any]:
-    """Above, below, left or right of ``point``: where words cover least of the paths and stay on the map."""
-    left, right, low, high = (float(v) for v in (surface.xs[0], surface.xs[-1], surface.ys[0], surface.ys[-1]))
-    unit = (right - left) / 500  # about one dot
-    half = 3.4 * unit * max(map(len, words.split("\n"))), 9.0 * unit * (1 + words.count("\n"))
-    xs, ys = (np.concatenate([array(v) for v in values]) for values in zip(*((t.x, t.y) for t in traces), strict=True))
-    best, fewest = {}, np.inf
-    for dx, dy in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        x, y = point[0] + dx * (half[0] + 14 * unit), point[1] + dy * (half[1] + 14 * unit)
-        covered = float(((abs(xs - x) < half[0]) & (abs(ys - y) < half[1])).sum())
-        covered += 100 * (x - half[0] < left or x + half[0] > right or y - half[1] < low or y + half[1] > high)
-        if covered < fewest:
-            ha, va = ("left", "center", "right")[1 - dx], ("bottom", "center", "top")[1 - dy]
-            best, fewest = {"xytext": (13 * dx, 12 * dy), "ha": ha, "va": va}, covered
-    return best
+def _end_note(trace: Trace, label: str, names: Sequence[str]) -> str:
+    """What stands beside an end: the method, its true losses, and how far off the plane it lies."""
+    losses = ", ".join(f"{plain(name)} {nats(float(trace.loss[name][-1]))}" for name in names)
+    off = f"\n{far(float(trace.residual[-1]))} off the plane" if hollow(trace)[-1] else ""
+    return f"{plain(label)}\n{losses}{off}"
 
 
 def _ending(surface: Surface, method: str, trace: Trace, names: Sequence[str], level: float) -> str:
@@ -202,8 +201,8 @@ def landscape(
 
     Args:
         surface: loss over the plane of two tasks, A first.
-        traces: method -> its way, which starts at theta_A and has watched the same two tasks. Dots and ends are coloured by
-            the true loss on A, and hollow where they lie off the plane.
+        traces: method -> its way, which starts at theta_A and has watched the same two tasks. A few marks stand on it, hollow
+            where it lies off the plane, by more than a fifth of its distance from theta_A; beside its end, its true losses.
         level: a task's region is where its loss (nats) is at most this; lines follow at twice and four times that.
         rings: words for the legend -> a closed curve (points, 2) in the plane.
         title: above the picture.
@@ -215,29 +214,31 @@ def landscape(
     """
     check_title(title)
     names = tasks_of(surface, _methods(traces), level)
-    first, rings = names[0], {} if rings is None else rings
+    rings = {} if rings is None else rings
     for name, ring in _checks.named("rings", rings, Tensor, "a closed curve (points, 2)", or_empty=True).items():
         _checks.tensor(f"rings[{name!r}]", ring, "points", 2)
     ratio = float(np.ptp(array(surface.ys)) / np.ptp(array(surface.xs)))
-    figure, (axis,) = canvas(width=6.8, height=1.7 + min(7.0, 5.0 * ratio))
-    draw_regions(axis, surface, level)
-    norm = _loss_scale(_range(array(surface.loss[first]))[1], torch.cat([t.loss[first] for t in traces.values()]), level)
-    for k, (method, trace) in enumerate(traces.items()):
-        shades = TRUE_LOSS(norm(np.nan_to_num(array(trace.loss[first]), nan=np.inf, posinf=np.finfo(float).max)))
-        # The first lies below the others and shows beside them where ways are the same.
-        _draw_way(axis, method, trace, shades, width=max(1.6, 4.2 - 1.3 * k))
-        _name_end(axis, surface, method, traces)
-    start = next(iter(traces.values()))
-    mark_start(axis, start, TRUE_LOSS(norm(float(start.loss[first][0]))))
-    for (name, ring), line in zip(rings.items(), cycle(("-", ":", "--", "-.")), strict=False):
-        axis.plot(*array(ring.T), color="#7A1FA2", ls=line, label=literal(name), zorder=3)
+    figure, (axis,) = canvas(width=6.8, height=1.9 + min(7.0, 6.0 * ratio))
+    lines = draw_regions(axis, surface, level)
+    keys = _draw_ways(axis, traces)
+    start = mark_start(axis, next(iter(traces.values())))
+    for (name, ring), line in zip(rings.items(), cycle(OUTLINES), strict=False):
+        keys += axis.plot(*array(ring.T), label=literal(name), zorder=3, **line)
     axis.set_title(title, fontsize=11)
-    figure.legend(loc="outside lower center", ncols=3)
-    scale: dict[str, Any] = {"label": f"true loss on {plain(first)}", "ticks": MaxNLocator(5)}
-    figure.colorbar(ScalarMappable(norm, TRUE_LOSS), ax=axis, shrink=0.9, **scale)
+    areas = axis.get_legend_handles_labels()[0]
+    key: dict[str, Any] = {"loc": "outside lower center", "ncols": 3, "title": "numbers beside an end: its true losses"}
+    figure.legend(handles=[*(area for area in areas if area not in keys), *keys], **key)
+    words = Words(axis)
+    words.beside(start, THETA_A, fontsize=13, path_effects=HALO, zorder=8)
+    for method, trace in traces.items():
+        style, end = style_of(method), (float(trace.x[-1]), float(trace.y[-1]))
+        if surface.xs[0] <= end[0] <= surface.xs[-1] and surface.ys[0] <= end[1] <= surface.ys[-1]:
+            note = _end_note(trace, style["label"], names)
+            words.beside(end, note, color=style["color"], path_effects=HALO, zorder=8)
+    name_lines(words, lines, level)
     seen = f"Loss of {' and '.join(names)} over a plane through weight space; regions of loss below {level:g}"
-    words = "; ".join(_ending(surface, method, trace, names, level) for method, trace in traces.items())
-    return Picture(figure, titled(title, f"{seen}. {words}.{''.join(f' Outline: {name}.' for name in rings)}"))
+    told = "; ".join(_ending(surface, method, trace, names, level) for method, trace in traces.items())
+    return Picture(figure, titled(title, f"{seen}. {told}.{''.join(f' Outline: {name}.' for name in rings)}"))
 
 
 @styled
@@ -260,16 +261,31 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
     xs, ys = np.meshgrid(array(surface.xs), array(surface.ys))
     height = np.minimum(array(surface.loss[name]), top)
     solid: Any = axis
-    solid.plot_surface(xs, ys, height, color="#D0D0D0", rcount=31, ccount=31, linewidth=0.3, edgecolor="#8A8A8A", zorder=1)
+    solid.plot_surface(xs, ys, height, color="#E4E4E4", rcount=31, ccount=31, linewidth=0.3, edgecolor="#9A9A9A", zorder=1)
     words = []
     for method, trace in traces.items():
-        style, off = style_of(method), " (off the plane)" if hollow(trace)[-1] else ""
-        color, way = style["color"], (array(trace.x), array(trace.y), np.minimum(array(trace.loss[name]), top))
-        solid.plot(*way, color=color, ls=style["linestyle"], zorder=5)
-        fill = {"mfc": "white", "mec": color, "mew": 2} if off else {"mfc": color, "mec": "white"}
-        mark: dict[str, Any] = {"ms": 10, "ls": "none", "label": plain(style["label"]) + off, "zorder": 6}
-        solid.plot(*(values[-1:] for values in way), style["marker"], **mark, **fill)
-        words.append(f"{style['label']}{off} ends at {nats(float(trace.loss[name][-1]))}")
+        style, off = style_of(method), hollow(trace)
+        color, label = style["color"], plain(style["label"])
+        # The surface says nothing of what lies off the plane, which is left out, and with it the way there.
+        x, y, z = (np.where(off, np.nan, array(v)) for v in (trace.x, trace.y, trace.loss[name].clamp(max=top)))
+        mark: dict[str, Any] = {"color": color, "marker": style["marker"], "ms": 9, "mec": "white", "zorder": 6}
+        solid.plot(x, y, z, color=color, ls=style["linestyle"], zorder=5)
+        if off[-1]:
+            solid.plot(
+                [],
+                [],
+                [],
+                color=color,
+                ls="none",
+                marker=style["marker"],
+                mfc="none",
+                label=f"{label}: off the plane,\nnot drawn",
+            )
+        else:
+            solid.plot(x[-1:], y[-1:], z[-1:], ls=style["linestyle"], label=label, **mark)
+        words.append(
+            f"{style['label']}{' (off the plane, not drawn)' if off[-1] else ''} ends at {nats(float(trace.loss[name][-1]))}"
+        )
     first = next(iter(traces.values()))
     start = (float(first.x[0]), float(first.y[0]), min(float(first.loss[name][0]), top))
     solid.plot(*start, "o", ms=8, color="black", ls="none", label=THETA_A, zorder=6)

@@ -41,6 +41,6 @@ def sequence(runs: Mapping[str, Run], joint: float | None = None) -> Picture:
         parts.append(f"joint training {percent(joint)}")
     left.set(xlabel="tasks learnt", ylabel="test accuracy", title="mean over tasks seen", xticks=list(seen))
     right.set(xlabel="tasks learnt", title="first task", xticks=list(seen))
-    left.legend(loc="lower left")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     accuracy_axis(left)
     return Picture(figure, f"Mean accuracy after {n} tasks: {', '.join(parts)}.")

@@ -8,34 +8,48 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from .. import _checks
 from ..sweeps import Sweep
 from .style import BLUE, RED, TASKS, Picture, accuracy_axis, canvas, percent, plain, strength_label, style_of, styled
+from .words import Words
 
 Pair = tuple[float, float]  # accuracy on A, accuracy on B; NaN where there is none, which is not drawn
 Sweeps = Mapping[str, Mapping[float, Pair]]  # method -> {strength: pair}
 
 
-def draw_frontier(axis: Axes, sweeps: Sweeps, joint: Pair | None = None, at: tuple[str, float] | None = None) -> None:
-    """Each method's accuracies on A (x) and on B (y), joined; a ring around the (method, strength) ``at``."""
+def draw_frontier(axis: Axes, sweeps: Sweeps, joint: Pair | None = None) -> None:
+    """Each method's accuracies on A (x) and on B (y), joined, on axes of one scale."""
     for method, sweep in sweeps.items():
-        style, pairs = style_of(method), list(zip(*sweep.values(), strict=True))
-        axis.plot(*pairs, color=style["color"], ls=style["linestyle"], lw=1.3)
-        axis.plot(*pairs, style["marker"], color=style["color"], ms=7, label=plain(style["label"]))
+        style = style_of(method)
+        look = {"color": style["color"], "ls": style["linestyle"], "marker": style["marker"], "label": plain(style["label"])}
+        axis.plot(*zip(*sweep.values(), strict=True), lw=1.2, ms=6, **look)
     if joint is not None:
-        axis.plot(*joint, "*", ms=16, color="black", label="joint training")
-    if at is not None:
-        method, strength = at
-        axis.plot(*sweeps[method][strength], style_of(method)["marker"], ms=15, mfc="none", mec="black", mew=2)
-    axis.set(xlabel="test accuracy on task A", ylabel="test accuracy on task B")
-    axis.legend(loc="lower left")
-    points = [pair for sweep in sweeps.values() for pair in sweep.values()]
-    for which, values in zip("xy", zip(*points, strict=True), strict=True):
-        accuracy_axis(axis, which, lowest=min((value for value in values if not isnan(value)), default=0.0))
+        axis.plot(*joint, "*", ms=14, color="black", label="joint training")
+    axis.set(xlabel="test accuracy on task A", ylabel="test accuracy on task B", aspect="equal")
+    values = [value for sweep in sweeps.values() for pair in sweep.values() for value in pair if not isnan(value)]
+    for which in "xy":
+        accuracy_axis(axis, which, lowest=min(values, default=0.0))
         getattr(axis, f"{which}axis").set_major_locator(MaxNLocator(5))
+
+
+def mark_spot(axis: Axes, **options: Any) -> list[Line2D]:
+    """A mark for one point of a frontier, and a ring around it that hides none of its neighbours; not yet at any place."""
+    return [
+        axis.plot([], [], ms=9, mec="black", mew=1.4, ls="none", zorder=6, **options)[0],
+        axis.plot([], [], "o", ms=20, mfc="none", mec="black", mew=1.2, ls="none", zorder=6, **options)[0],
+    ]
+
+
+def move_spot(spot: list[Line2D], method: str, pair: Pair) -> None:
+    """Put a spot of :func:`mark_spot` where the ``method`` has these accuracies."""
+    mark, ring = spot
+    style = style_of(method)
+    mark.set(data=([pair[0]], [pair[1]]), marker=style["marker"], mfc=style["color"])
+    ring.set(data=([pair[0]], [pair[1]]))
 
 
 def _tables(sweeps: Sweep | Sweeps) -> Sweeps:
@@ -70,6 +84,8 @@ def _pair(name: str, pair: Any) -> Pair:
 def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
     """Stability against plasticity: accuracy on A (kept) against accuracy on B (learnt), one point a strength.
 
+    Its strength stands beside each point, save where there is no room.
+
     Args:
         sweeps: what :func:`cl_teach.sweep` returned (the mean of its seeds is drawn), or
             method -> {strength: (accuracy on A, accuracy on B)}, NaN where there is none.
@@ -79,11 +95,15 @@ def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
         TypeError, ValueError: no result, or accuracies that are no shares.
     """
     sweeps, joint = _tables(sweeps), None if joint is None else _pair("joint", joint)
-    figure, (axis,) = canvas(width=5.6, height=4.6)
+    figure, (axis,) = canvas(width=5.6, height=5.6)
     draw_frontier(axis, sweeps, joint)
+    figure.legend(loc="outside lower center", ncols=3, title="numbers: λ")
+    words = Words(axis)
     parts = []
     for method, sweep in sweeps.items():
         measured = {strength: pair for strength, pair in sweep.items() if not isnan(sum(pair))}
+        for strength, pair in measured.items():
+            words.beside(pair, strength_label(strength), needed=False, color=style_of(method)["color"])
         if not measured:
             parts.append(f"{method} was not measured")
             continue
@@ -106,16 +126,19 @@ def strength_frame(sweeps: Sweep | Sweeps, method: str, strength: float, joint: 
     if strength not in sweep:
         there = ", ".join(f"{known:g}" for known in sweep)
         raise ValueError(f"strength must be one of {there}, those of {method}, got {strength:g}")
-    figure, (left, right) = canvas(columns=2, width=7.6, height=3.7)
+    figure, (left, right) = canvas(columns=2, width=7.6, height=3.9)
     positions = list(range(len(sweep)))
     for name, marker, style, values in zip("AB", "oD", TASKS, zip(*sweep.values(), strict=True), strict=True):
         left.plot(positions, values, marker=marker, label=f"task {name}", **style)
     left.axvline(list(sweep).index(strength), color=own["color"])
     left.set(xlabel=f"strength λ of {plain(own['label'])}", ylabel="test accuracy")
     left.set_xticks(positions, [strength_label(s) for s in sweep], rotation=45, ha="right")
-    left.legend(loc="lower center")
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     accuracy_axis(left)
-    draw_frontier(right, sweeps, joint, (method, strength))
+    draw_frontier(right, sweeps, joint)
+    move_spot(mark_spot(right), method, sweep[strength])
+    right.set_title(f"in the ring: {plain(own['label'])}, λ = {strength_label(strength)}", fontsize=10)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=4)
     a, b = sweep[strength]
     return Picture(figure, f"{method} with lambda {strength:g}: task A {percent(a)}, task B {percent(b)}.")
 
@@ -141,17 +164,26 @@ def stability(average: Mapping[str, Mapping[float, float]], limit: float) -> Pic
     limit = limit if isinstance(limit, float) and limit == inf else _checks.positive("limit", limit)
     figure, (axis,) = canvas()
     styles: dict[str, dict[str, Any]] = {
-        "gradient": {"color": BLUE, "marker": "X", "ls": ":"},
+        "gradient": {"color": "black", "marker": "X", "ls": "--"},
         "proximal": {"color": RED, "marker": "o", "ls": "-"},
     }
     for step, values in average.items():
         axis.plot(list(values), list(values.values()), ms=8, label=f"{step} step", **styles[step])
     if limit < inf:
-        axis.axvline(limit, color="black", lw=1, ls="--")
-        axis.annotate("2 (1 + momentum) / (lr · max F)", (limit, 0.04), xytext=(4, 0), textcoords="offset points")
-    axis.set(xscale="log", xlabel="strength λ", ylabel="mean accuracy on A and B")
-    axis.legend(loc="center left")
+        axis.axvline(
+            limit,
+            color=BLUE,
+            lw=1.5,
+            ls=":",
+            label=f"limit of the gradient step, 2 (1 + momentum) / (lr · max F) = {limit:.0f}",
+        )
+    axis.set(xscale="log", xlabel="strength λ (log scale)", ylabel="mean accuracy on A and B")
     accuracy_axis(axis)
+    figure.legend(loc="outside upper left", ncols=2)
+    words, falling = Words(axis), average.get("gradient", {})
+    for near in (max((s for s in falling if s <= limit), default=None), min((s for s in falling if s > limit), default=None)):
+        if near is not None and not isnan(falling[near]) and limit < inf:
+            words.beside((near, falling[near]), f"λ = {strength_label(near)}: {percent(falling[near])}", needed=False)
     ends = [f"the {step} step ends at {percent([*values.values()][-1])}" for step, values in average.items()]
     seen = f"Mean accuracy over lambda up to {max(strength for values in average.values() for strength in values):g}"
     return Picture(figure, f"{seen}: {'; '.join(ends)}; its limit is {limit:.0f}.")

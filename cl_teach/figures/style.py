@@ -36,6 +36,7 @@ TASK_A: dict[str, Any] = {"color": "#5F5F5F", "linestyle": "-"}
 TASK_B: dict[str, Any] = {"color": "#B07D00", "linestyle": "--"}
 TASKS, REGIONS = (TASK_A, TASK_B), ("#BDBDBD", "#F7E3A1")  # lines, and areas behind them
 DOTTED: dict[str, Any] = {"color": "black", "lw": 1, "ls": (0, (1, 1))}
+OUTLINES: list[dict[str, Any]] = [{"color": "#7A1FA2", "ls": line} for line in ("-", ":", "--", "-.")]  # what is predicted
 
 # The colours keep apart for colour-blind eyes; where they are close, marker and line are not.
 METHODS: dict[str, dict[str, Any]] = {

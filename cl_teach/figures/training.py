@@ -58,14 +58,13 @@ def _draw_curves(axis: Axes, history: History, at: int | None = None, ceiling: f
     for name, style in task_styles(history.watched):
         axis.plot(history.steps, history.accuracy(name), lw=2.2, label=f"task {plain(name)}", **style)
     if ceiling is not None:
-        axis.axhline(ceiling, **DOTTED)
-        axis.annotate("joint training", (history.steps[len(history.steps) // 2], ceiling - 0.06), ha="center")
+        axis.axhline(ceiling, label="joint training", **DOTTED)
     if at is not None:
         axis.axvline(history.steps[at], color=BLUE, lw=1.5)
         for name, style in task_styles(history.watched):
             axis.plot(history.steps[at], history.accuracy(name)[at], "o", ms=9, color=style["color"], mec="black")
     axis.set(xlabel="training steps on task B", ylabel="test accuracy")
-    axis.legend(loc="center right")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)  # above, where no curve runs
     accuracy_axis(axis)
 
 

@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import cycle
 from math import isfinite
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from .. import _checks
-from .style import REGIONS, TASKS, THETA_A, Picture, array, canvas, check_title, plain, style_of, styled, titled
+from .style import (
+    METHODS,
+    OUTLINES,
+    REGIONS,
+    TASKS,
+    THETA_A,
+    Picture,
+    array,
+    check_title,
+    literal,
+    plain,
+    style_of,
+    styled,
+    titled,
+)
+from .words import Words
+
+LEVELS = (0.012, 0.1, 0.3)  # nats above a task's lowest loss: the region where it is content, and two lines around it
 
 
-def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor]) -> None:
-    for name, region, style, above in zip("AB", REGIONS, TASKS, (-34, 26), strict=True):
+def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Regions and lines of both tasks. Returns where a region's name may stand: places (n, 2), the best first."""
+    places = {}
+    for name, region, style in zip("AB", REGIONS, TASKS, strict=True):
         if name in losses:
             rise = array(losses[name] - losses[name].min())
-            axis.contourf(array(w1), array(w2), rise, levels=[0, 0.012], colors=[region], alpha=0.85)
-            lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.2}
-            axis.contour(array(w1), array(w2), rise, levels=[0.012, 0.1, 0.3], **lines)
-            row, column = divmod(int(losses[name].argmin()), len(w1))
-            place: dict[str, Any] = {"xytext": (0, above), "textcoords": "offset points", "ha": "center"}
-            axis.annotate(f"task {name}", (float(w1[column]), float(w2[row])), color=style["color"], **place)
+            axis.contourf(array(w1), array(w2), rise, levels=[0, LEVELS[0]], colors=[region], alpha=0.85)
+            lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": (1.8, 0.7, 0.7)}
+            axis.contour(array(w1), array(w2), rise, levels=LEVELS, **lines)
+            edge: dict[str, Any] = {"ec": style["color"], "ls": style["linestyle"], "lw": 1.8}
+            axis.fill([], [], fc=region, label=f"{name} content: within\n{LEVELS[0]:g} of its best loss", **edge)
+            row, column = np.nonzero(rise <= LEVELS[0])
+            order = np.argsort(rise[row, column])
+            places[name] = np.stack([array(w1)[column], array(w2)[row]], axis=1)[order][:: 1 + len(order) // 100]
+    axis.plot([], [], color="black", lw=0.7, label=f"{LEVELS[1]:g} and {LEVELS[2]:g} above\nthe best loss")
+    return places
 
 
 @styled
@@ -46,7 +72,8 @@ def two_weight_surface(
         ends: method -> end point (2,).
         paths: method -> the way there, (steps, 2).
         start: task A's solution theta_A, (2,).
-        rings: method -> a closed curve (points, 2), where that method's penalty is constant.
+        rings: method -> a closed curve (points, 2), where that method's penalty is constant; or words for the key -> any such
+            curve, as {"predicted by F": ...}.
         title: above the picture.
 
     Ends and points of paths that are not finite, as those of runs that diverged, are not drawn.
@@ -65,29 +92,58 @@ def two_weight_surface(
             _checks.tensor(f"{what}[{key!r}]", points, *shape, finite=what == "rings")
     if start is not None:
         _checks.tensor("start", start, 2)
-    figure, (axis,) = canvas(width=5.6, height=5.0)
-    _draw_loss(axis, w1, w2, losses)
-    for method, ring in (rings or {}).items():
-        axis.plot(*array(ring.T), color=style_of(method)["color"], lw=1.8, ls=style_of(method)["linestyle"])
-    for method, path in (paths or {}).items():
-        axis.plot(*array(path.T), color=style_of(method)["color"])
+    figure = Figure(figsize=(7.2, 5.0))
+    figure.set_layout_engine("none")  # every frame of an explorer has its map in the same place
+    axis = figure.add_axes((0.09, 0.1, 0.583, 0.84))
+    regions = _draw_loss(axis, w1, w2, losses)
+    axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", anchor="W")
+    axis.set(xlim=(float(w1[0]), float(w1[-1])), ylim=(float(w2[0]), float(w2[-1])))
+    axis.set_title(title, fontsize=11)
+    axis.locator_params(nbins=6)
+    places = _draw_methods(axis, ends, paths or {}, start)
+    _draw_rings(axis, rings or {}, {*METHODS, *ends, *(paths or {})})
+    words = Words(axis)
+    if start is not None:
+        words.beside((float(start[0]), float(start[1])), THETA_A, fontsize=13)
+    for name, middle in regions.items():
+        color = TASKS["AB".index(name)]["color"]
+        words.inside(f"{name}\ncontent", middle, color=color) or words.inside(name, middle, color=color)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1.01), borderaxespad=0, labelspacing=0.8)
+    shown = f"loss surface of {' and '.join(losses)} over two weights"
+    return Picture(figure, titled(title, ". ".join(filter(None, [shown, "; ".join(places)])) + "."))
+
+
+def _draw_methods(axis: Axes, ends: Mapping[str, Tensor], paths: Mapping[str, Tensor], start: Tensor | None) -> list[str]:
+    """Ways and ends, and where each lies in words."""
     places = []
+    for method, path in paths.items():
+        axis.plot(*array(path.T), color=style_of(method)["color"], ls=style_of(method)["linestyle"], zorder=4)
     if start is not None:
         x, y = start.tolist()
         axis.plot(x, y, "o", ms=8, color="white", mec="black", zorder=5)
-        axis.annotate(THETA_A, (x, y), xytext=(-8, -4), textcoords="offset points", ha="right", fontsize=12)
         places.append(f"theta_A lies at ({x:.1f}, {y:.1f})")
-    for method, end in ends.items():
+    for k, (method, end) in enumerate(ends.items()):
         (x, y), style = end.tolist(), style_of(method)
-        mark: dict[str, Any] = {"color": style["color"], "mec": "white", "ms": 15 if method == "joint" else 11}
-        axis.plot(x, y, style["marker"], label=plain(style["label"]), zorder=6, **mark)
+        line = style["linestyle"] if method in paths else "none"
+        mark: dict[str, Any] = {"marker": style["marker"], "mec": "white", "ms": 15 if method == "joint" else 12 - 2 * (k > 0)}
+        axis.plot(x, y, color=style["color"], ls=line, label=plain(style["label"]), zorder=6, **mark)
         places.append(f"{style['label']} ends at ({x:.1f}, {y:.1f})" if isfinite(x + y) else f"{style['label']} diverged")
-    axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", title=title)
-    axis.set(xlim=(float(w1[0]), float(w1[-1])), ylim=(float(w2[0]), float(w2[-1])))
-    if ends:
-        axis.legend(loc="lower right", frameon=True, framealpha=0.9)  # lines run below it
-    shown = f"loss surface of {' and '.join(losses)} over two weights"
-    return Picture(figure, titled(title, ". ".join(filter(None, [shown, "; ".join(places)])) + "."))
+    return places
+
+
+def _draw_rings(axis: Axes, rings: Mapping[str, Tensor], methods: Iterable[str]) -> None:
+    """Closed curves: of a method in its style, others as outlines under their own words."""
+    others = cycle(OUTLINES)
+    for name, ring in rings.items():
+        if name in methods:
+            style = style_of(name)
+            look, words = (
+                {"color": style["color"], "ls": style["linestyle"]},
+                f"{plain(style['label'])}: same penalty\nall along this line",
+            )
+        else:
+            look, words = next(others), literal(name)
+        axis.plot(*array(ring.T), lw=1.6, label=words, zorder=3, **look)
 
 
 def circle(centre: Tensor, radius: float) -> Tensor:

@@ -12,7 +12,7 @@ from matplotlib.text import Annotation
 from mpl_toolkits.mplot3d import Axes3D
 
 from cl_teach import figures
-from cl_teach.figures.landscapes import BOTH, TRUE_LOSS, far, gone, hollow, where
+from cl_teach.figures.landscapes import BOTH, far, gone, hollow, where
 from cl_teach.figures.style import REGIONS, TASKS, THETA_A, style_of
 from cl_teach.landscapes import Surface, Trace
 
