@@ -22,6 +22,7 @@ from .style import (
     Stage,
     accuracy_axis,
     array,
+    key_columns,
     nats,
     percent,
     plain,
@@ -72,9 +73,9 @@ class Journeys:
         bars.set(ylim=(1.3, -0.9), yticks=[], title="test accuracy now")
         accuracy_axis(bars, "x")
         self._draw_ends(plane)
-        keys = [axis.get_legend_handles_labels()[0] for axis in (land, plane)]
-        figure.legend(handles=keys[0], loc="outside lower left", ncols=2)
-        figure.legend(handles=keys[1], loc="outside lower right", ncols=2)
+        for axis, side in ((land, "left"), (plane, "right")):
+            handles, names = axis.get_legend_handles_labels()
+            figure.legend(handles, names, loc=f"outside lower {side}", ncols=min(2, key_columns(names, 4.2)))
         free = Words(land)
         free.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
         free.beside(start, THETA_A, fontsize=13, path_effects=HALO)

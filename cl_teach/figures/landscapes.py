@@ -26,6 +26,7 @@ from .style import (
     array,
     canvas,
     check_title,
+    key_columns,
     literal,
     nats,
     plain,
@@ -226,8 +227,9 @@ def landscape(
         keys += axis.plot(*array(ring.T), label=literal(name), zorder=3, **line)
     axis.set_title(title, fontsize=11)
     areas = axis.get_legend_handles_labels()[0]
-    key: dict[str, Any] = {"loc": "outside lower center", "ncols": 3, "title": "numbers beside an end: its true losses"}
-    figure.legend(handles=[*(area for area in areas if area not in keys), *keys], **key)
+    keys = [*(area for area in areas if area not in keys), *keys]
+    columns = min(3, key_columns([str(key.get_label()) for key in keys], 6.8))
+    figure.legend(handles=keys, loc="outside lower center", ncols=columns, title="numbers beside an end: its true losses")
     words = Words(axis)
     words.beside(start, THETA_A, fontsize=13, path_effects=HALO, zorder=8)
     for method, trace in traces.items():

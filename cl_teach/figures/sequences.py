@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from .. import _checks
 from ..training import Run
-from .style import Picture, accuracy_axis, array, canvas, percent, plain, style_of, styled
+from .style import Picture, accuracy_axis, array, canvas, key_columns, percent, plain, style_of, styled
 
 
 @styled
@@ -41,6 +41,7 @@ def sequence(runs: Mapping[str, Run], joint: float | None = None) -> Picture:
         parts.append(f"joint training {percent(joint)}")
     left.set(xlabel="tasks learnt", ylabel="test accuracy", title="mean over tasks seen", xticks=list(seen))
     right.set(xlabel="tasks learnt", title="first task", xticks=list(seen))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=key_columns(names, 7.6))
     accuracy_axis(left)
     return Picture(figure, f"Mean accuracy after {n} tasks: {', '.join(parts)}.")

@@ -14,7 +14,20 @@ from torch import Tensor
 
 from .. import _checks
 from ..sweeps import Sweep
-from .style import BLUE, RED, TASKS, Picture, accuracy_axis, canvas, percent, plain, strength_label, style_of, styled
+from .style import (
+    BLUE,
+    RED,
+    TASKS,
+    Picture,
+    accuracy_axis,
+    canvas,
+    key_columns,
+    percent,
+    plain,
+    strength_label,
+    style_of,
+    styled,
+)
 from .words import Words
 
 Pair = tuple[float, float]  # accuracy on A, accuracy on B; NaN where there is none, which is not drawn
@@ -97,7 +110,8 @@ def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
     sweeps, joint = _tables(sweeps), None if joint is None else _pair("joint", joint)
     figure, (axis,) = canvas(width=5.6, height=5.6)
     draw_frontier(axis, sweeps, joint)
-    figure.legend(loc="outside lower center", ncols=3, title="numbers: λ")
+    names = axis.get_legend_handles_labels()[1]
+    figure.legend(loc="outside lower center", ncols=key_columns(names, 5.6), title="numbers: λ")
     words = Words(axis)
     parts = []
     for method, sweep in sweeps.items():
@@ -138,7 +152,8 @@ def strength_frame(sweeps: Sweep | Sweeps, method: str, strength: float, joint: 
     draw_frontier(right, sweeps, joint)
     move_spot(mark_spot(right), method, sweep[strength])
     right.set_title(f"in the ring: {plain(own['label'])}, λ = {strength_label(strength)}", fontsize=10)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=4)
+    handles, names = right.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower right", ncols=key_columns(names, 7.6))
     a, b = sweep[strength]
     return Picture(figure, f"{method} with lambda {strength:g}: task A {percent(a)}, task B {percent(b)}.")
 
@@ -162,7 +177,7 @@ def stability(average: Mapping[str, Mapping[float, float]], limit: float) -> Pic
             _checks.positive(f"average[{step!r}], each strength,", strength)
             _checks.share(f"average[{step!r}][{strength!r}]", value, or_nan=True)
     limit = limit if isinstance(limit, float) and limit == inf else _checks.positive("limit", limit)
-    figure, (axis,) = canvas()
+    figure, (axis,) = canvas(height=4.4)
     styles: dict[str, dict[str, Any]] = {
         "gradient": {"color": "black", "marker": "X", "ls": "--"},
         "proximal": {"color": RED, "marker": "o", "ls": "-"},

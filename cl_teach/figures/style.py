@@ -208,6 +208,12 @@ def task_styles(names: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     return list(zip(names, chain(TASKS, others), strict=False))
 
 
+def key_columns(names: Iterable[str], width: float) -> int:
+    """In how many columns a key of these ``names`` fits below a figure of ``width`` inches."""
+    widest = max((len(line) for name in names for line in name.split("\n")), default=0)
+    return max(1, min(4, int(100 * width / (55 + 8 * widest))))
+
+
 def titled(title: str, alt: str) -> str:
     """The text of a picture with a title, or without."""
     return f"{title}: {alt}" if title else alt

@@ -94,8 +94,78 @@ def contours(axis: Axes, filled: bool) -> list[ContourSet]:
     return [found for found in axis.collections if isinstance(found, ContourSet) and found.filled is filled]
 
 
+def key(picture: figures.Picture) -> list[str]:
+    """What the keys of the whole figure name."""
+    figure = picture.figure
+    legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes if axis.get_legend())]
+    return [text.get_text() for legend in legends for text in legend.get_texts()]
+
+
 def says(axis: Axes) -> tuple[str, str, str, list[str]]:
     """What stands at its axes, above it and in its legend."""
     legend = axis.get_legend()
     entries = [text.get_text() for text in legend.get_texts()] if legend else []
     return axis.get_xlabel(), axis.get_ylabel(), axis.get_title(), entries
+
+
+# --- like the lessons' own ---------------------------------------------------------------------------------------------
+
+
+def way(x: list[float], y: list[float], residual: list[float], a: list[float], b: list[float]) -> Trace:
+    losses = {"A": torch.tensor(a).double(), "B": torch.tensor(b).double()}
+    shares = {name: 1 / (1 + values / 3) for name, values in losses.items()}
+    places = (torch.tensor(values).double() for values in (x, y, residual))
+    return Trace([40 * k for k in range(len(x))], *places, losses, shares)
+
+
+PATHS = {  # of lesson 5, rounded
+    "none": way(
+        [0, 5.0, 6.23, 7.21, 7.8, 8.37, 8.82, 9.14, 9.42], [0, 0.42, 0.39, 0.3, 0.24, 0.18, 0.1, 0.05, 0],
+        [0, 3.87, 3.4, 2.91, 2.3, 1.72, 1.16, 0.7, 0], [0.34, 0.64, 0.8, 0.79, 0.83, 0.81, 0.88, 0.91, 1.01],
+        [3.65, 0.62, 0.43, 0.39, 0.34, 0.34, 0.32, 0.32, 0.33],
+    ),
+    "L2": way(
+        [0, 4.44, 4.89, 5.16, 5.04, 4.94, 4.9, 4.75, 4.66], [0, 0.41, 0.37, 0.39, 0.4, 0.42, 0.47, 0.48, 0.52],
+        [0, 3.38, 2.54, 2.07, 1.71, 1.72, 2.0, 2.18, 2.37], [0.34, 0.59, 0.69, 0.56, 0.59, 0.61, 0.51, 0.54, 0.56],
+        [3.65, 0.59, 0.45, 0.4, 0.36, 0.37, 0.4, 0.37, 0.32],
+    ),
+    "EWC": way(
+        [0, 3.47, 3.82, 4.15, 4.29, 4.47, 4.57, 4.65, 4.75], [0, 1.93, 2.98, 3.79, 4.41, 4.95, 5.39, 5.73, 6.06],
+        [0, 3.13, 2.67, 2.26, 1.81, 1.4, 0.96, 0.62, 0], [0.34, 0.36, 0.38, 0.36, 0.36, 0.36, 0.34, 0.34, 0.37],
+        [3.65, 0.58, 0.48, 0.4, 0.39, 0.36, 0.34, 0.37, 0.35],
+    ),
+}  # fmt: skip
+BENT = {  # the same as the plane through L2 shows them
+    "none": way(
+        [0, 5.0, 6.23, 7.21, 7.8, 8.37, 8.82, 9.14, 9.42], [0, -0.81, -0.74, -0.63, -0.44, -0.31, -0.24, -0.11, 0],
+        [0, 3.8, 3.34, 2.85, 2.27, 1.7, 1.14, 0.69, 0], *[PATHS["none"].loss[name].tolist() for name in "AB"],
+    ),
+    "L2": way(
+        [0, 4.44, 4.89, 5.16, 5.04, 4.94, 4.9, 4.75, 4.66], [0, -0.6, -0.2, 0.32, 0.85, 1.33, 1.78, 2.09, 2.42],
+        [0, 3.35, 2.56, 2.09, 1.54, 1.18, 1.02, 0.79, 0], *[PATHS["L2"].loss[name].tolist() for name in "AB"],
+    ),
+    "EWC": way(
+        [0, 3.47, 3.82, 4.15, 4.29, 4.47, 4.57, 4.65, 4.75], [0, -0.24, 0.13, 0.45, 0.67, 0.87, 1.04, 1.17, 1.31],
+        [0, 3.67, 4.0, 4.39, 4.72, 5.07, 5.38, 5.65, 5.91], *[PATHS["EWC"].loss[name].tolist() for name in "AB"],
+    ),
+}  # fmt: skip
+
+
+def valley(left: float = -1.4, right: float = 10.8, low: float = -1.5, high: float = 7.5, n: int = 31) -> Surface:
+    """A's region a slanted valley, B's a wide plain to the right of it, much as in lesson 5."""
+    xs, ys = torch.linspace(left, right, n).double(), torch.linspace(low, high, n).double()
+    x, y = xs[None], ys[:, None]
+    loss = {"A": 0.33 + 0.016 * (x - 0.8 * y) ** 2, "B": 0.3 + 3.3 * (-0.6 * (x - 0.1 * y)).exp() + 0.002 * (y - 2) ** 2}
+    return Surface(xs, ys, loss, {name: 1 / (1 + values / 3) for name, values in loss.items()})
+
+
+LESSON_2 = {0: (0.21, 0.9), 0.003: (0.25, 0.89), 0.01: (0.35, 0.88), 0.03: (0.47, 0.84), 0.1: (0.68, 0.75), 0.13: (0.73, 0.72),
+            0.3: (0.83, 0.59), 1: (0.87, 0.31), 3: (0.88, 0.19), 10: (0.89, 0.15)}  # fmt: skip
+LESSON_4 = {
+    "L2": {0: (0.733, 0.903), 0.003: (0.788, 0.904), 0.01: (0.848, 0.897), 0.02: (0.863, 0.889), 0.03: (0.845, 0.859), 0.1: (0.878, 0.785)},
+    "EWC": {0: (0.733, 0.903), 10: (0.865, 0.902), 30: (0.879, 0.898), 100: (0.888, 0.888), 1e3: (0.892, 0.871), 1e4: (0.891, 0.879), 1e6: (0.884, 0.87)},
+}  # fmt: skip
+STEPS = {  # of lesson 4, with points close to both sides of the limit of 880
+    "gradient": {30: 0.885, 100: 0.884, 400: 0.882, 800: 0.865, 900: 0.09, 2000: 0.09, 1e4: 0.09, 1e6: 0.09},
+    "proximal": {30: 0.885, 100: 0.888, 400: 0.885, 800: 0.885, 900: 0.885, 2000: 0.885, 1e4: 0.885, 1e6: 0.877},
+}
