@@ -87,10 +87,9 @@ EXERCISES["10.1"] = Function(
         ),
         (_train_then_eval(_keeps, children=True), "layers inside of layers are left out"),
         (
-            _train_then_eval(lambda m: any(map(_keeps, m.modules()))),
+            _train_then_eval(lambda m: any(map(_keeps, m.modules())), children=True),
             "a layer that only contains one with statistics is put into eval mode as well",
         ),
-        (_train_then_eval(lambda m: not _keeps(m)), "it is the other way round"),
     ],
     hint="which of all the layers keep something that a penalty does not hold, and how can you tell from the layer itself?",
 )

@@ -131,7 +131,6 @@ EXERCISES["4.1"] = Function(
         (_loss(lambda f, p, m: _right(f.sqrt(), p, m)), "the root of the importance is taken; only the distance has a power"),
         (_loss(lambda f, p, m: (f * (p - m)).sum()), "the square of the distance is missing: straying to one side is rewarded"),
         (_loss(lambda f, p, m: (f * (p - m).abs()).sum()), "the distance enters as it is, without its square"),
-        (_loss(lambda f, p, m: ((f * (p - m)) ** 2).sum()), "the square has taken the importance with it"),
         (
             _loss(lambda f, p, m: f.sum() * ((p - m) ** 2).sum()),
             "importances and distances are added up apart; each weight's own two belong together",
@@ -154,9 +153,8 @@ def _quadratics(generator: torch.Generator) -> list[tuple[Tensor, ...]]:
 def _where_it_matters(answer: Callable[..., Any], f1: Tensor, m1: Tensor, f2: Tensor, m2: Tensor) -> Any:
     """What the answer gives; where both importances are 0 any number will do, but it must be one."""
     free = f1 + f2 == 0
-    result = answer(f1, m1, f2, m2)
-    found = result if result is None else numbers(result)
-    return found if found is None or found.shape != free.shape else torch.where(free & found.isfinite(), 0.0, found)
+    found = numbers(answer(f1, m1, f2, m2))
+    return found if found.shape != free.shape else torch.where(free & found.isfinite(), 0.0, found)
 
 
 def _merged(f1: Tensor, m1: Tensor, f2: Tensor, m2: Tensor) -> Tensor:

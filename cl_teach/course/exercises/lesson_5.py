@@ -47,7 +47,7 @@ EXERCISES["5.1"] = Function(
             "x and y are measured from zero; where is the plane's origin?",
         ),
         (lambda p, o, u, v: _project(o, p, u, v), "x and y have the wrong sign: from where to where does the arrow go?"),
-        (lambda p, o, u, v: [_project(p, o, u, v)[i] for i in (1, 0, 2)], "x and y are exchanged"),
+        (lambda p, o, u, v: tuple(_project(p, o, u, v)[i] for i in (1, 0, 2)), "x and y are exchanged"),
         (lambda p, o, u, v: (*_project(p, o, u, v)[:2], _rest(p, o, u, v)), "the residual is still an arrow; how long is it?"),
         (lambda p, o, u, v: (*_project(p, o, u, v)[:2], _rest(p, o, u, v).square().sum()), "the residual is squared"),
         (
@@ -70,7 +70,6 @@ EXERCISES["5.1"] = Function(
             lambda p, o, u, v: (*_project(p, o, u, v)[:2], _rest(p, o, u, v).sum()),
             "the parts of an arrow added up are not its length: they cancel",
         ),
-        (lambda p, o, u, v: _project(p, o, u, v)[:2], "the third number is missing"),
     ],
     hint="how far along u, how far along v, and what of the way is then left over? The last one is a length",
 )
@@ -176,10 +175,6 @@ EXERCISES["5.4"] = Function(
         ),
         (lambda F, d: (F.diagonal() * d).sum() / (F @ d).sum(), "these are slopes; a rise has the step in it twice"),
         (lambda F, d: F.trace() / F.sum(), "the step makes no difference here"),
-        (
-            lambda F, d: (F.diagonal() * d**2).sum() / (F.diagonal() * d**2).sum() * F.diagonal().sum() / F.abs().sum(),
-            "the step makes no difference here; and signs of F matter, as they can cancel",
-        ),
         (lambda F, d: (F.diagonal() * d**2).mean() / (d @ F @ d), "a mean on one side, a sum on the other"),
         (lambda F, d: (F.diagonal() * d**2).sum() / 2 / (d @ F @ d), "the 1/2 belongs to both sides, or to none"),
         (
