@@ -20,7 +20,7 @@ for _file in iter_modules(__path__):
 
 
 def check(exercise: str, answer: object = ...) -> None:
-    """Say whether an exercise is solved, or what is wrong. Nothing is raised by a wrong or missing answer, so that Run All always runs through.
+    """Say whether an exercise is solved, or what is wrong; raise nothing, so that Run All always runs through.
 
     Args:
         exercise: its number, such as "1.1".

@@ -164,6 +164,8 @@ def _shape(values: Tensor) -> str:
 
 def _values(result: Any, expected: Values | None = None) -> Values:
     """What was given as float64 tensors by name, in the form of what is expected. Raises Wrong for another kind of thing."""
+    if result is None:
+        raise Wrong(NOTHING)
     if isinstance(result, Mapping):
         found = {str(name): numbers(value) for name, value in result.items()}
         if expected is not None and list(expected) == [""]:

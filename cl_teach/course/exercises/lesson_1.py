@@ -60,13 +60,13 @@ def _crossing(
 ) -> Callable[[Sequence[int], Sequence[float]], float]:
     """The function that says where the curve crosses a level; ``between`` places it between two steps, 0 to 1."""
 
-    def half_life(steps: Sequence[int], accuracy: Sequence[float]) -> float:
+    def half_time(steps: Sequence[int], accuracy: Sequence[float]) -> float:
         line = level(accuracy)
         k = next(i for i, a in enumerate(accuracy) if a <= line)
         share = (accuracy[k - 1] - line) / (accuracy[k - 1] - accuracy[k])
         return steps[k - 1] + between(share) * (steps[k] - steps[k - 1])
 
-    return half_life
+    return half_time
 
 
 def _middle(accuracy: Sequence[float]) -> float:
@@ -74,7 +74,8 @@ def _middle(accuracy: Sequence[float]) -> float:
 
 
 EXERCISES["1.2"] = Function(
-    task="write half_life(steps, accuracy): when half of what gets lost is lost, with straight lines between the measured steps.",
+    task="write half_time(steps, accuracy): when half of what gets lost is lost, with straight lines between "
+    "the measured steps.",
     cases=_curves,
     right=_crossing(_middle),
     mistakes=[
@@ -116,5 +117,6 @@ EXERCISES["1.3"] = Number(
         (0.1, 0.175, "this is how good a network is on a task that it has never seen; the first task is the other one"),
         (-0.1, 0.1, "hardly anything? Look at the task that was learnt first, and train on the other one in between"),
     ],
-    hint="train on one, evaluate on it, train the same network on the other, evaluate on the first again: what is the difference?",
+    hint="train on one, evaluate on it, train the same network on the other, evaluate on the first again: "
+    "what is the difference?",
 )

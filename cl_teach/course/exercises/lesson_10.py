@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ EXERCISES: dict[str, Exercise] = {}
 
 
 def _networks(generator: torch.Generator) -> list[tuple[nn.Module]]:
-    """Layers with and without statistics, at the top and deeper, in an order that is drawn; one in eval mode, one in train mode."""
+    """Layers with and without statistics, some of them deeper, in a drawn order; one network in each mode."""
 
     def network() -> nn.Sequential:
         batch, instance = nn.BatchNorm1d(4), nn.InstanceNorm1d(4, track_running_stats=True)
@@ -116,7 +115,8 @@ EXERCISES["10.3"] = Choice(
     task='what would you ask for first: "strength", "labels", "statistics" or "momentum"?',
     right="statistics",
     others={
-        "strength": "the weights are where they were, so the penalty has held as firmly as it could; what else is in a network?",
+        "strength": "the weights are where they were, so the penalty has held as firmly as it could; what "
+        "else is in a network?",
         "labels": "the label choice says how firmly each weight is held, and none has moved; what else is in a network?",
         "momentum": "momentum moves weights, and none has moved; what else is in a network?",
     },

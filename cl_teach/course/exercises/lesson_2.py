@@ -30,7 +30,8 @@ def _steps(generator: torch.Generator) -> list[tuple[Any, ...]]:
 
 
 EXERCISES["2.1"] = Function(
-    task="write l2_step(theta, anchor, gradient, lr, strength): the weights after one step of gradient descent with the penalty.",
+    task="write l2_step(theta, anchor, gradient, lr, strength): the weights after one step of gradient "
+    "descent with the penalty.",
     cases=_steps,
     right=lambda theta, anchor, gradient, lr, strength: theta - lr * (gradient + strength * (theta - anchor)),
     mistakes=[
@@ -83,7 +84,8 @@ def _conventions(generator: torch.Generator) -> list[tuple[float, int, int]]:
 
 
 EXERCISES["2.2"] = Function(
-    task="other code minimises the SUM of the losses of n samples + c * the MEAN of (theta - anchor)**2 over k weights; write our_strength(c, n, k).",
+    task="other code minimises the SUM of the losses of n samples + c * the MEAN of (theta - anchor)**2 over "
+    "k weights; write our_strength(c, n, k).",
     cases=_conventions,
     right=lambda c, n, k: 2 * c / (n * k),
     mistakes=[
@@ -105,7 +107,8 @@ EXERCISES["2.2"] = Function(
         (lambda c, n, k: 2 * c, "this is right if sums and means stand in the same places, and here they do not"),
         (lambda c, n, k: n * k / (2 * c), "the ratio is upside down: a larger c holds more firmly"),
     ],
-    hint="multiply the whole of their loss by one number, so that it begins as ours does; then compare what stands before the sum",
+    hint="multiply the whole of their loss by one number, so that it begins as ours does; then compare what "
+    "stands before the sum",
 )
 
 
@@ -118,7 +121,8 @@ def _parabolas(generator: torch.Generator) -> list[tuple[Any, ...]]:
 
 
 EXERCISES["2.3"] = Function(
-    task="write resting_place(h, b, anchor, strength): where training ends if B's loss is sum(h / 2 * (theta - b)**2), with the L2 penalty.",
+    task="write resting_place(h, b, anchor, strength): where training ends if B's loss is sum(h / 2 * (theta "
+    "- b)**2), with the L2 penalty.",
     cases=_parabolas,
     right=lambda h, b, anchor, strength: (h * b + strength * anchor) / (h + strength),
     mistakes=[
@@ -161,7 +165,8 @@ def _units(generator: torch.Generator) -> list[tuple[float, float]]:
 
 
 EXERCISES["2.4"] = Function(
-    task="in new units all weights are numbers k times as large; write same_hold(strength, k), the strength that holds as firmly as before.",
+    task="in new units all weights are numbers k times as large; write same_hold(strength, k), the strength "
+    "that holds as firmly as before.",
     cases=_units,
     right=lambda strength, k: strength / k**2,
     mistakes=[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ def _one_output(generator: torch.Generator) -> list[tuple[nn.Module, Tensor, Ten
 
     def case(n: int, *widths: int) -> tuple[nn.Module, Tensor, Tensor]:
         layers: list[nn.Module] = []
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             layers += [nn.Linear(wide, narrow, dtype=torch.float64), nn.Tanh()]
         network = nn.Sequential(*layers[:-1])
         for p in network.parameters():
@@ -77,7 +78,8 @@ def _without_graph(answer: Callable[..., Any], model: nn.Module, x: Tensor, y: T
 
 
 EXERCISES["3.1"] = Function(
-    task="write my_fisher(model, x, y), the diagonal Fisher of a network whose one output is the logit of label 1: parameter name -> tensor.",
+    task="write my_fisher(model, x, y), the diagonal Fisher of a network whose one output is the logit of "
+    "label 1: parameter name -> tensor.",
     cases=_one_output,
     right=_package_fisher,
     used=_without_graph,
@@ -132,7 +134,8 @@ EXERCISES["3.1"] = Function(
         (_by_sample(lambda p, y, g: (p * (1 - p) * g.abs()).mean(0)), "a size is not a square"),
         (_by_sample(lambda p, y, g: -(p * (1 - p) * g**2).mean(0)), "a mean of squares cannot be negative"),
     ],
-    hint="for each sample and each of the two labels: what is the gradient of its log-probability, and how likely does the model hold it?",
+    hint="for each sample and each of the two labels: what is the gradient of its log-probability, and how "
+    "likely does the model hold it?",
 )
 
 
@@ -142,7 +145,8 @@ def _counts(generator: torch.Generator) -> list[tuple[int, int, int]]:
 
 
 EXERCISES["3.2"] = Function(
-    task="other code minimises, batch by batch of B, the SUM of the losses + c * sum(S * (theta - theta_A)**2), where S SUMS the squares "
+    task="other code minimises, batch by batch of B, the SUM of the losses + c * sum(S * (theta - "
+    "theta_A)**2), where S SUMS the squares "
     "over A's samples; write bayes_c(n_a, n_b, batch).",
     cases=_counts,
     right=lambda n_a, n_b, batch: batch / (2 * n_b),
@@ -175,7 +179,8 @@ EXERCISES["3.2"] = Function(
         ),
         (
             lambda n_a, n_b, batch: n_b / batch,
-            "upside down: the smaller the part of B in a batch, the smaller a part of A's penalty belongs to it; and the quadratic has a factor",
+            "upside down: the smaller the part of B in a batch, the smaller a part of A's penalty belongs to it; "
+            "and the quadratic has a factor",
         ),
         (lambda n_a, n_b, batch: batch / (2 * n_a), "the batch is a part of B's data, not of A's"),
         (
@@ -199,12 +204,16 @@ NAMES = {
     "batch means": "the label of the data, but the mean over a batch is taken before the square",
 }
 EXPERIMENTS = {  # what would speak for each of them
-    "exact": "Then labels of the data would make no difference, and one sample alone would give the same as all its labels do: try both",
+    "exact": "Then labels of the data would make no difference, and one sample alone would give the same "
+    "as all its labels do: try both",
     "uniform": "Then it would be large where the network is very sure of a label: multiply its last layer by 10",
-    "sample": "Then one sample alone would give the square for a single label, not always the same over different samples: compare with each label's own",
-    "true": "Then other labels of the data would change it, and two samples would give the mean of what each gives alone: try both",
+    "sample": "Then one sample alone would give the square for a single label, not always the same over "
+    "different samples: compare with each label's own",
+    "true": "Then other labels of the data would change it, and two samples would give the mean of what "
+    "each gives alone: try both",
     "weighted": "Then a label that the network holds for nearly impossible would give next to nothing: try one",
-    "predicted": "Then labels of the data would make no difference, and where the network is very sure next to nothing would be left: try both",
+    "predicted": "Then labels of the data would make no difference, and where the network is very sure "
+    "next to nothing would be left: try both",
     "batch means": "Then two samples would not give the mean of what each gives alone: try it",
 }
 _SUSPECTS: dict[str, tuple[str, Callable[[nn.Module, Split], Named]]] = {

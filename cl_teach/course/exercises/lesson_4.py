@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def _consolidated(generator: torch.Generator) -> list[tuple[Any, ...]]:
     """Networks that have learnt something and moved a little since: model, x, y, precision, anchor, strength."""
 
     def case(n: int, *widths: int) -> tuple[Any, ...]:
-        first, second = (nn.Linear(*pair, dtype=torch.float64) for pair in zip(widths, widths[1:], strict=False))
+        first, second = (nn.Linear(*pair, dtype=torch.float64) for pair in pairwise(widths))
         model = nn.Sequential(first, nn.Tanh(), second)
         for p in model.parameters():
             p.data = normal(generator, *p.shape)
@@ -67,7 +68,8 @@ def _with_loss(answer: Callable[..., Any], model: nn.Module, *rest: Any) -> tupl
                 raise Wrong("a loss is one number, and this is one for each of several weights; what becomes of them?")
             if not isinstance(loss, Tensor) or not loss.requires_grad:
                 raise Wrong(
-                    "the loss is a plain number from which no gradient flows back; it has to stay a tensor that knows where it came from"
+                    "the loss is a plain number from which no gradient flows back; it has to stay a tensor that knows "
+                    "where it came from"
                 )
             first = value if first is None else first
             optimiser.zero_grad()
@@ -105,7 +107,8 @@ def _no_strength_no_half(model: nn.Module, x: Tensor, y: Tensor, precision: Name
 
 
 EXERCISES["4.1"] = Function(
-    task="write ewc_loss(model, x, y, precision, anchor, strength), the whole loss of EWC on a batch of B; the check trains with it.",
+    task="write ewc_loss(model, x, y, precision, anchor, strength), the whole loss of EWC on a batch of B; "
+    "the check trains with it.",
     cases=_consolidated,
     right=_with_package,
     used=_with_loss,
@@ -113,7 +116,8 @@ EXERCISES["4.1"] = Function(
         (lambda model, x, y, *_: cross_entropy(model(x), y), "this is the loss on B alone"),
         (
             _loss(lambda f, p, m: _right(f, p.detach(), m)),
-            "the value is right, but no gradient flows through the penalty: it is cut off from the weights, and training does not feel it",
+            "the value is right, but no gradient flows through the penalty: it is cut off from the weights, and "
+            "training does not feel it",
         ),
         (_loss(lambda f, p, m: ((p - m) ** 2).sum()), "all weights count alike: this is L2"),
         (_loss(lambda f, p, m: (f * p**2).sum()), "this pulls towards zero; where do the weights belong?"),
@@ -214,7 +218,8 @@ def _settings(generator: torch.Generator) -> list[tuple[float, ...]]:
 
 
 EXERCISES["4.3"] = Function(
-    task="B's loss has the curvature h in the most important weight, too; write limit(lr, momentum, F, h), the largest strength that the gradient step survives.",
+    task="B's loss has the curvature h in the most important weight, too; write limit(lr, momentum, F, h), "
+    "the largest strength that the gradient step survives.",
     cases=_settings,
     right=lambda lr, momentum, F, h: (2 * (1 + momentum) / lr - h) / F,
     mistakes=[
@@ -250,5 +255,6 @@ EXERCISES["4.3"] = Function(
             "the ratio is upside down: the more important the weight, the lower the limit",
         ),
     ],
-    hint="what is the curvature of the whole loss in this weight? And how large may a curvature be, at this learning rate and momentum?",
+    hint="what is the curvature of the whole loss in this weight? And how large may a curvature be, at this "
+    "learning rate and momentum?",
 )

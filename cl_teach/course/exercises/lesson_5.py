@@ -74,9 +74,9 @@ EXERCISES["5.1"] = Function(
     hint="how far along u, how far along v, and what of the way is then left over? The last one is a length",
 )
 
-# Over 12 random starts 4.19 to 5.15. Of other numbers that may be taken for it: x 8.01 to 8.39, y 0.60 to 0.97; without a penalty
-# the weights move by 9.07 to 9.66, with L2 by 5.15 to 5.69 (5.25 in the lesson), with EWC by 7.57 to 7.94; L2 is 2.37 to 2.77 off
-# the plane through EWC, EWC 5.75 to 6.16 off the one through L2.
+# Over 12 random starts 4.19 to 5.15. Of other numbers that may be taken for it: x 8.01 to 8.39, y 0.60 to 0.97; without a
+# penalty the weights move by 9.07 to 9.66, with L2 by 5.15 to 5.69 (5.25 in the lesson), with EWC by 7.57 to 7.94; L2 is 2.37
+# to 2.77 off the plane through EWC, EWC 5.75 to 6.16 off the one through L2.
 EXERCISES["5.2"] = Number(
     task="how far is the end without a penalty off the plane through theta_A and the ends of L2 and EWC?",
     low=4.0,
@@ -114,7 +114,8 @@ def _distance(p: Any, q: Any, off: float) -> float:
 
 
 EXERCISES["5.3"] = Function(
-    task="write between(p, q), each (x, y, residual) on a map: the smallest and the largest distance that the two can truly have.",
+    task="write between(p, q), each (x, y, residual) on a map: the smallest and the largest distance that the "
+    "two can truly have.",
     cases=_points,
     right=lambda p, q: (_distance(p, q, p[2] - q[2]), _distance(p, q, p[2] + q[2])),
     mistakes=[
