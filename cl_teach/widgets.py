@@ -1,12 +1,13 @@
-"""Explorers: controls above a picture, and a still picture where widgets do not run.
+"""Explorers: controls above a picture, and a still picture where widgets do not run. And predictions, made before measuring.
 
-All pictures are drawn beforehand, so that moving a control only swaps one PNG for another. Only what ipywidgets 7.7.1 (Colab)
-and 8 have in common is used.
+All pictures of an explorer are drawn beforehand, so that moving a control only swaps one PNG for another. Only what ipywidgets
+7.7.1 (Colab) and 8 have in common is used.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import product
@@ -18,7 +19,7 @@ from IPython.display import display
 from torch import Tensor
 
 from . import _checks
-from .figures import Picture, strength_label
+from .figures import Picture, prediction, strength_label
 
 VALUES = "the values that it can take, such as [0, 0.1, 1]"
 
@@ -97,11 +98,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         names = ", ".join(f"{name} ({len(values)} values)" for name, values in self._values.items())
-        return {
-            "application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": self.model_id},
-            "image/png": base64.b64encode(self.picture.png).decode(),
-            "text/plain": f"{self.picture.alt} [Interactive when run; controls: {names}.]",
-        }
+        return _bundle(self, self.picture, f"Interactive when run; controls: {names}.")
 
     def _ipython_display_(self, **_options: object) -> None:  # ipywidgets 7 looks for this one
         display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
@@ -138,3 +135,63 @@ def _player(control: Any, n: int) -> Any:
     play.observe(lambda change: control.set_trait("index", change["new"]), names="value")
     control.observe(lambda change: play.set_trait("value", change["new"]), names="index")
     return play
+
+
+class Prediction(ipywidgets.VBox):  # type: ignore[misc]
+    """Say what you expect before it is measured: a slider, and a button that commits to it, once and for all.
+
+    Args:
+        what: the quantity, such as "accuracy on A after learning B".
+        low, high: the ends of the slider; it starts in the middle.
+
+    Raises:
+        TypeError, ValueError: no text, or no two numbers in order.
+    """
+
+    def __init__(self, what: str, low: float = 0.0, high: float = 1.0) -> None:
+        self.what = _checks.kind("what", what, str, "a text that says what is predicted")
+        self.low = _checks.real_number("low", low, at_least=-math.inf)
+        self.high = _checks.real_number("high", high, at_least=-math.inf)
+        if not self.low < self.high:
+            raise ValueError(f"high must be above low, got {self.high:g} and {self.low:g}")
+        self.value: float | None = None  # what was committed
+        middle, step = (self.low + self.high) / 2, (self.high - self.low) / 100
+        self.slider = ipywidgets.FloatSlider(middle, min=self.low, max=self.high, step=step, readout_format=".3g")
+        self.slider.layout.width = "460px"
+        self.button = ipywidgets.Button(description="I commit", tooltip="Locks the slider")
+        self.button.on_click(self._commit)
+        self._said = ipywidgets.HTML("Move the slider, by mouse or arrow keys, then press the button.")
+        super().__init__([ipywidgets.HTML(f"<b>{escape(what)}</b>"), ipywidgets.HBox([self.slider, self.button]), self._said])
+
+    def _commit(self, _button: object = None) -> None:
+        self.value = float(self.slider.value)
+        self.slider.disabled = self.button.disabled = True
+        self._said.value = f"You said {self.value:.3g}. Now run on, and see."
+
+    def reveal(self, measured: float | Tensor | Iterable[float]) -> Picture:
+        """The prediction beside what was measured: a number, or one a seed. Says so if no prediction was made."""
+        if isinstance(measured, (Tensor, np.ndarray)):
+            measured = measured.flatten().tolist()
+        several = (
+            [*measured] if isinstance(measured, Iterable) and not isinstance(measured, (str, bytes, Mapping)) else [measured]
+        )
+        numbers = [_checks.real_number("measured", number, at_least=-math.inf) for number in several]
+        if not numbers:
+            raise ValueError("measured must hold at least one number, got none")
+        return prediction(self.what, self.low, self.high, self.value, numbers)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        still = prediction(self.what, self.low, self.high, self.value)
+        return _bundle(self, still, "Interactive when run: a slider, and a button that commits.")
+
+    def _ipython_display_(self, **_options: object) -> None:  # ipywidgets 7 looks for this one
+        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+
+
+def _bundle(widget: Any, still: Picture, controls: str) -> dict[str, Any]:
+    """A widget for those with a kernel, a still picture for the others, and a text for screen readers."""
+    return {
+        "application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": widget.model_id},
+        "image/png": base64.b64encode(still.png).decode(),
+        "text/plain": f"{still.alt} [{controls}]",
+    }

@@ -4,6 +4,7 @@ The exercises stand in ``exercises``, one file a lesson. The museum of mistakes 
 """
 
 from .exercises import check
+from .exercises.lesson_3 import suspects
 from .setup_and_claims import claim, setup
 
-__all__ = ["check", "claim", "setup"]
+__all__ = ["check", "claim", "setup", "suspects"]

@@ -1,51 +1,462 @@
-"""Checks of exercises tell a right answer from a wrong one, and never stop a lesson."""
+"""Checks tell a right answer from a wrong one, say what is wrong without giving the answer away, and never stop a lesson."""
 
 import math
+import re
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import cl_teach as cl
-from cl_teach.course import exercises
+from cl_teach.course import exercises, suspects
 from cl_teach.course.exercises import EXERCISES
+from cl_teach.course.exercises.exercise import Function, Number, Wrong
+from cl_teach.course.exercises.lesson_3 import NAMES
 
+# --- answers as students write them -----------------------------------------------------------------------------------
+
+
+def half_life(steps, accuracy):
+    middle = (accuracy[0] + accuracy[-1]) / 2
+    return float(np.interp(middle, accuracy[::-1], steps[::-1]))
+
+
+def first_below(steps, accuracy):
+    return next(s for s, a in zip(steps, accuracy, strict=True) if a <= (accuracy[0] + accuracy[-1]) / 2)
+
+
+def below(level):
+    return lambda steps, accuracy: float(np.interp(level(accuracy), accuracy[::-1], steps[::-1]))
+
+
+def in_place(theta, anchor, gradient, lr, strength):
+    theta -= lr * (gradient + strength * (theta - anchor))
+    return theta
+
+
+def fisher(weights, reduce="mean", square=True, first="square"):
+    """By sample and label, with ``weights`` of the two labels from p and y."""
+
+    def my_fisher(model, x, y):
+        total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        for sample, label in zip(x, y, strict=True):
+            p = model(sample[None]).sigmoid().item()
+            for k, weight in enumerate(weights(p, int(label))):
+                loss = binary_cross_entropy_with_logits(model(sample[None])[0, 0], sample.new_tensor(float(k)))
+                for (name, q), g in zip(
+                    model.named_parameters(), torch.autograd.grad(loss, list(model.parameters())), strict=True
+                ):
+                    total[name] += weight * (g**2 if square and first == "square" else g).view_as(q)
+        n = len(x) if reduce == "mean" else 1
+        return {name: (t / n if first == "square" else (t / n) ** 2) for name, t in total.items()}
+
+    return my_fisher
+
+
+def expected(p, label):
+    return 1 - p, p
+
+
+def with_graph(model, x, y):
+    p = model(x).sigmoid()[:, 0]
+    total = {name: 0.0 for name, _ in model.named_parameters()}
+    for i, sample in enumerate(x):
+        for name, g in zip(total, torch.autograd.grad(model(sample[None])[0, 0], list(model.parameters())), strict=True):
+            total[name] = total[name] + p[i] * (1 - p[i]) * g**2 / len(x)
+    return total
+
+
+def cut_off(model, x, y):
+    return {name: f.detach() for name, f in with_graph(model, x, y).items()}
+
+
+def ewc_loss(model, x, y, precision, anchor, strength):
+    loss = cross_entropy(model(x), y)
+    for name, p in model.named_parameters():
+        loss = loss + strength / 2 * (precision[name] * (p - anchor[name]) ** 2).sum()
+    return loss
+
+
+def penalised(term, factor=0.5):
+    def loss(model, x, y, precision, anchor, strength):
+        total = sum(term(precision[name], p, anchor[name]) for name, p in model.named_parameters())
+        return cross_entropy(model(x), y) + factor * strength * total
+
+    return loss
+
+
+def last_parameter_only(model, x, y, precision, anchor, strength):
+    for name, p in model.named_parameters():
+        penalty = (precision[name] * (p - anchor[name]) ** 2).sum()
+    return cross_entropy(model(x), y) + strength / 2 * penalty
+
+
+def merged(f1, m1, f2, m2):
+    return torch.where(f1 + f2 > 0, (f1 * m1 + f2 * m2) / (f1 + f2), m1)
+
+
+def project(p, o, u, v):
+    gap = p - o
+    return gap @ u, gap @ v, (gap - (gap @ u) * u - (gap @ v) * v).norm()
+
+
+def paper(p, q):
+    return math.dist(p[:2], q[:2])
+
+
+def bounds(p, q):
+    return math.hypot(paper(p, q), p[2] - q[2]), math.hypot(paper(p, q), p[2] + q[2])
+
+
+def hold(which, start=lambda model: model.train(), over=lambda model: model.modules()):
+    def hold_statistics(model):
+        start(model)
+        for layer in over(model):
+            if which(layer):
+                layer.eval()
+
+    return hold_statistics
+
+
+def keeps(layer):
+    return getattr(layer, "running_mean", None) is not None
+
+
+TRUTH = {"P": "predicted", "Q": "batch means", "R": "weighted", "S": "exact", "T": "true"}
+
+# Each in the form of the solution and in others: other formulas, float32, numpy, plain numbers, lists.
 RIGHT = {
-    "1.1": lambda before, after: (before - after) / (before - 0.1),
-    "1.2": 0.68,
-    "2.1": lambda theta, anchor, strength: strength * (theta - anchor),
-    "2.2": 0.1,
-    "3.1": lambda x, p: (x**2 * (p * (1 - p))[:, None]).mean(0),
-    "3.2": 4,
-    "4.1": lambda importance, theta, anchor: (importance * (theta - anchor) ** 2).sum(),
-    "4.2": lambda f1, m1, f2, m2: (f1 * m1 + f2 * m2) / (f1 + f2),
-    "5.1": lambda p, o, u, v: ((p - o) @ u, (p - o) @ v, (p - o - (p - o) @ u * u - (p - o) @ v * v).norm()),
-    "5.2": cl.landscapes.Projection(8.35, 0.75, 4.284),
-    "10.1": lambda model: [m.train(getattr(m, "running_mean", None) is None) for m in model.modules()],
-    "10.2": 20.0,
-    "10.3": "statistics",
+    "1.1": [
+        lambda before, after: (before - after) / (before - 0.1),
+        lambda before, after: 1 - (after - 0.1) / (before - 0.1),
+        lambda before, after: torch.tensor([(before - after) / (before - 0.1)], dtype=torch.float32),
+        lambda before, after: np.float32((before - after) / (before - 0.1)),
+    ],
+    "1.2": [half_life, lambda s, a: np.float64(half_life(s, a)), lambda s, a: torch.tensor(half_life(s, a))],
+    "1.3": [0.696, torch.tensor(0.696), np.float32(0.67), 0.71, torch.tensor([0.7])],
+    "2.1": [
+        lambda theta, anchor, gradient, lr, strength: theta - lr * (gradient + strength * (theta - anchor)),
+        lambda theta, anchor, gradient, lr, strength: (1 - lr * strength) * theta + lr * (strength * anchor - gradient),
+        lambda theta, anchor, gradient, lr, strength: (theta - lr * (gradient + strength * (theta - anchor))).float().numpy(),
+    ],
+    "2.2": [lambda c, n, k: 2 * c / (n * k), lambda c, n, k: torch.tensor(2 * c / n / k, dtype=torch.float32)],
+    "2.3": [
+        lambda h, b, anchor, strength: (h * b + strength * anchor) / (h + strength),
+        lambda h, b, anchor, strength: (b.float() + (strength / (h + strength)) * (anchor - b)).tolist(),
+    ],
+    "2.4": [lambda strength, k: strength / k**2, lambda strength, k: np.float32(strength) * np.float32(k) ** -2],
+    "3.1": [fisher(expected), cut_off, lambda *args: {name: f.float() for name, f in cut_off(*args).items()}],
+    "3.2": [lambda n_a, n_b, batch: batch / (2 * n_b), lambda n_a, n_b, batch: torch.tensor(0.5 * batch / n_b)],
+    "3.3": [TRUTH],
+    "4.1": [ewc_loss, penalised(lambda f, p, m: (f * (p**2 - 2 * p * m + m**2)).sum()), lambda *args: ewc_loss(*args).float()],
+    "4.2": [
+        merged,
+        lambda f1, m1, f2, m2: (f1 * m1 + f2 * m2) / (f1 + f2 + 1e-12),
+        lambda f1, m1, f2, m2: torch.nan_to_num((f1 * m1 + f2 * m2) / (f1 + f2), nan=7.0),
+        lambda f1, m1, f2, m2: merged(*(t.float() for t in (f1, m1, f2, m2))).numpy(),
+    ],
+    "4.3": [
+        lambda lr, momentum, F, h: (2 * (1 + momentum) / lr - h) / F,
+        lambda lr, momentum, F, h: torch.tensor((2 * (1 + momentum) - lr * h) / (lr * F), dtype=torch.float32),
+    ],
+    "5.1": [project, lambda *args: torch.stack(project(*args)), lambda *args: [float(n) for n in project(*args)]],
+    "5.2": [4.284, torch.tensor(4.284), 5.14, 4.2],
+    "5.3": [bounds, lambda p, q: torch.tensor(bounds(p, q)), lambda p, q: np.array(bounds(p, q), dtype=np.float32)],
+    "5.4": [
+        lambda F, d: (F.diagonal() * d**2).sum() / (d @ F @ d),
+        lambda F, d: float((d * F.diag() * d).sum() / torch.einsum("i,ij,j", d, F, d)),
+    ],
+    "10.1": [hold(keeps), hold(lambda m: False, start=lambda m: [k.train(not keeps(k)) for k in m.modules()])],
+    "10.2": [20.0, 20, torch.tensor(20.0), 0.01 * 200 / (1 - 0.9)],
+    "10.3": ["statistics"],
 }
+
+# Wrong answers, and words that must be in what is said of each.
 WRONG = {
-    "1.1": lambda before, after: (before - after) / before,
-    "1.2": 0.1,
-    "2.1": lambda theta, anchor, strength: 2 * strength * (theta - anchor),
-    "2.2": 0.05,
-    "3.1": lambda x, p: (x * (p * (1 - p))[:, None]).mean(0),
-    "3.2": 0.25,
-    "4.1": lambda importance, theta, anchor: ((theta - anchor) ** 2).sum(),
-    "4.2": lambda f1, m1, f2, m2: (m1 + m2) / 2,
-    "5.1": lambda p, o, u, v: (p @ u, p @ v, (p - o).norm()),
-    "5.2": 8.35,
-    "10.1": lambda model: model.train(),
-    "10.2": 2.0,
-    "10.3": "strength",
+    "1.1": [
+        (lambda b, a: 1 - (b - a) / (b - 0.1), "share that was kept"),
+        (lambda b, a: (b - a) / b, "counts from 0 %"),
+        (lambda b, a: b - a, "compares them with"),
+        (lambda b, a: (b - a) / (b - 0.1) * 100, "in percent"),
+        (lambda b, a: (a - b) / (b - 0.1), "with a minus"),
+        (lambda b, a: (b - 0.1) / (b - a), "upside down"),
+        (lambda b, a: (b - a) / (1 - 0.1), "perfect network"),
+        (lambda b, a: (b - 0.1 - a) / (b - 0.1), "needs no correction"),
+        (lambda b, a: 0.75, "if the network falls to guessing"),
+    ],
+    "1.2": [
+        (first_below, "first measured step"),
+        (lambda s, a: s[s.index(first_below(s, a)) - 1], "last measured step"),
+        (below(lambda a: a[0] / 2), "half of the first accuracy"),
+        (below(lambda a: (a[0] + 0.1) / 2), "way to guessing"),
+        (lambda s, a: s.index(first_below(s, a)), "a place in the list"),
+        (lambda s, a: s[-1] / 2, "whatever the curve does"),
+        (lambda s, a: (a[0] + a[-1]) / 2, "is the accuracy"),
+        (lambda s, a: 10.0, "halfway between the first and the last"),
+    ],
+    "1.3": [
+        (0.787, "relative to the accuracy before"),
+        (0.888, "exercise 1.1"),
+        (0.188, "what is left"),
+        (69.6, "in percent"),
+        (-0.696, "sign"),
+        (0.15, "never seen"),
+        (0.0, "hardly anything"),
+        (0.55, "train on one"),
+        (torch.tensor([0.7, 0.7]), "these are 2"),
+    ],
+    "2.1": [
+        (lambda t, a, g, lr, s: t - lr * (g + s * t), "weight decay"),
+        (lambda t, a, g, lr, s: t - lr * (g - s * (t - a)), "pushes away"),
+        (lambda t, a, g, lr, s: t + lr * (g + s * (t - a)), "uphill"),
+        (lambda t, a, g, lr, s: t - lr * g - s * (t - a), "shortened"),
+        (lambda t, a, g, lr, s: t - lr * (g + 2 * s * (t - a)), "twice as hard"),
+        (lambda t, a, g, lr, s: t - lr * (g + 0.5 * s * (t - a)), "half as hard"),
+        (lambda t, a, g, lr, s: t - lr * (g + s * (t - a) / t.numel()), "a mean for a sum"),
+        (lambda t, a, g, lr, s: t - lr * (g + s * (t - a).sum()), "the same pull"),
+        (lambda t, a, g, lr, s: t - lr * (g + s * (t - a) ** 2), "square in it"),
+        (lambda t, a, g, lr, s: g + s * (t - a), "this is the gradient"),
+        (lambda t, a, g, lr, s: t - lr * g, "no difference"),
+        (lambda t, a, g, lr, s: -lr * (g + s * (t - a)), "where do they arrive"),
+        (lambda t, a, g, lr, s: (t - lr * (g + s * (t - a))).norm(), "one number, where the shape"),
+        (lambda t, a, g, lr, s: (t - lr * (g + s * (t - a)))[None], "the result has the shape"),
+        (lambda t, a, g, lr, s: -(t - lr * (g + s * (t - a))), "wrong sign"),
+        (lambda t, a, g, lr, s: 3 * (t - lr * (g + s * (t - a))), "constant factor, by which it is too large"),
+        (in_place, "changes the very tensors"),
+    ],
+    "2.2": [
+        (lambda c, n, k: c / n / k, "in front of our sum"),
+        (lambda c, n, k: c / (2 * n * k), "larger or the smaller"),
+        (lambda c, n, k: 2 * c / k, "sum over samples, ours is a mean"),
+        (lambda c, n, k: 2 * c / n, "mean over weights, ours is a sum"),
+        (lambda c, n, k: 2 * c * k / n, "our sum, which is the larger"),
+        (lambda c, n, k: 2 * c * n / k, "our mean, which is the larger"),
+        (lambda c, n, k: 2 * c, "stand in the same places"),
+        (lambda c, n, k: (n * k) / (2 * c), "upside down"),
+        (lambda c, n, k: c + n, "begins as ours does"),
+    ],
+    "2.3": [
+        (lambda h, b, a, s: (s * b + h * a) / (h + s), "nearer to b"),
+        (lambda h, b, a, s: (a + b) / 2, "this is the middle"),
+        (lambda h, b, a, s: (h * b + s / 2 * a) / (h + s / 2), "too weakly"),
+        (lambda h, b, a, s: (h * b + 2 * s * a) / (h + 2 * s), "too hard"),
+        (lambda h, b, a, s: h * b + s * a, "do not add up to one"),
+        (lambda h, b, a, s: (b + s * a) / (1 + s), "curvature"),
+        (lambda h, b, a, s: (h * b - s * a) / (h - s), "a sign"),
+        (lambda h, b, a, s: (h * b + s * a).sum() / (h + s).sum(), "one number, where the shape"),
+        (lambda h, b, a, s: (b - a) / 3, "two gradients cancel"),
+    ],
+    "2.4": [
+        (lambda s, k: s / k, "enters the penalty not as it is"),
+        (lambda s, k: s * k, "make up for it"),
+        (lambda s, k: s * k**2, "larger still"),
+        (lambda s, k: s, "more firmly than before"),
+        (lambda s, k: s / k / 2, "not squaring"),
+        (lambda s, k: s / math.sqrt(k), "another power"),
+        (lambda s, k: s - k, "as a number must stay"),
+    ],
+    "3.1": [
+        (fisher(lambda p, label: (1 - label, label)), "labels of the data"),
+        (fisher(lambda p, label: (p <= 0.5, p > 0.5)), "more likely label"),
+        (fisher(lambda p, label: (1 - label, label), first="mean"), "mean over samples first"),
+        (fisher(lambda p, label: (1 - label, label), first="mean", reduce="sum"), "sum over samples first"),
+        (fisher(expected, reduce="sum"), "with more data it would grow"),
+        (fisher(lambda p, label: (1, 1)), "how often does the model expect"),
+        (fisher(lambda p, label: (0.5, 0.5)), "both labels count alike"),
+        (fisher(expected, square=False, first="mean"), "before the square"),
+        (fisher(lambda p, label: (0, p)), "only label 1"),
+        (fisher(lambda p, label: (1 - p, 0)), "only label 0"),
+        (lambda *args: torch.cat([f.flatten() for f in cut_off(*args).values()]), "a dict is asked"),
+        (lambda *args: list(cut_off(*args).values()), "this is a list"),
+        (lambda *args: {f"layer.{name}": f for name, f in cut_off(*args).items()}, "the names are not"),
+        (lambda *args: {name: f[..., None] for name, f in cut_off(*args).items()}, "the result has the shape"),
+        (with_graph, "hangs on the graph"),
+        (lambda *args: {name: f.sqrt() for name, f in cut_off(*args).items()}, "for each sample and each"),
+        (lambda *args: {name: 2 * f for name, f in cut_off(*args).items()}, "constant factor"),
+    ],
+    "3.2": [
+        (lambda n_a, n_b, batch: n_a / n_b, "means on both sides"),
+        (lambda n_a, n_b, batch: batch * n_a / (2 * n_b), "counted twice"),
+        (lambda n_a, n_b, batch: batch / n_b, "nearly"),
+        (lambda n_a, n_b, batch: 1 / (2 * n_b), "mean over a batch"),
+        (lambda n_a, n_b, batch: 0.5, "held all of B"),
+        (lambda n_a, n_b, batch: n_b / (2 * batch), "upside down"),
+        (lambda n_a, n_b, batch: batch / (2 * n_a), "not of A's"),
+        (lambda n_a, n_b, batch: n_a - n_b, "minus the log posterior"),
+    ],
+    "3.3": [
+        (TRUTH | {"P": "exact"}, "P is not 'exact'. Then labels"),
+        (TRUTH | {"S": "predicted"}, "S is not 'predicted'. Then labels"),
+        (TRUTH | {"Q": "true"}, "Q is not 'true'. Then other labels"),
+        (TRUTH | {"T": "batch means"}, "T is not 'batch means'. Then two samples"),
+        (TRUTH | {"T": "weighted"}, "T is not 'weighted'. Then a label"),
+        (TRUTH | {"S": "uniform"}, "S is not 'uniform'. Then it would be large"),
+        (TRUTH | {"S": "sample"}, "S is not 'sample'. Then one sample"),
+        (TRUTH | {"Q": "true", "R": "true"}, "Nor is all right with R"),
+        (TRUTH | {"P": "the best"}, "'the best' is none of"),
+        ({"P": "predicted"}, "each of P, Q, R, S, T"),
+    ],
+    "4.1": [
+        (lambda model, x, y, *rest: cross_entropy(model(x), y), "on B alone"),
+        (penalised(lambda f, p, m: (f * (p.detach() - m) ** 2).sum()), "no gradient flows"),
+        (penalised(lambda f, p, m: ((p - m) ** 2).sum()), "this is L2"),
+        (penalised(lambda f, p, m: (f * p**2).sum()), "towards zero"),
+        (penalised(lambda f, p, m: (f * (p - m) ** 2).sum(), 1.0), "twice too large"),
+        (penalised(lambda f, p, m: (f * (p - m) ** 2).sum(), 0.25), "half of what"),
+        (penalised(lambda f, p, m: (f * (p - m) ** 2).sum(), -0.5), "subtracted"),
+        (penalised(lambda f, p, m: (f * (p - m) ** 2).mean()), "each tensor's mean"),
+        (penalised(lambda f, p, m: (f**2 * (p - m) ** 2).sum()), "importance is squared"),
+        (penalised(lambda f, p, m: (f * (p - m)).sum()), "square of the distance is missing"),
+        (lambda model, x, y, F, m, s: ewc_loss(model, x, y, F, m, 1.0), "strength makes no difference"),
+        (lambda model, x, y, F, m, s: ewc_loss(model, x, y, F, m, s) - cross_entropy(model(x), y), "B is not learnt"),
+        (last_parameter_only, "only the last parameter"),
+        (lambda *args: ewc_loss(*args).item(), "no gradient flows back"),
+        (lambda *args: ewc_loss(*args) * torch.ones(3), "a loss is one number"),
+        (lambda *args: 3 * ewc_loss(*args), "the ordinary loss"),
+    ],
+    "4.2": [
+        (lambda f1, m1, f2, m2: (f1 * m1 + f2 * m2) / (f1 + f2), "matter to neither task"),
+        (lambda f1, m1, f2, m2: (m1 + m2) / 2, "halfway"),
+        (lambda f1, m1, f2, m2: merged(f2, m1, f1, m2), "held less firmly"),
+        (lambda f1, m1, f2, m2: f1 * m1 + f2 * m2, "do not add up to one"),
+        (lambda f1, m1, f2, m2: (f1 * m1 + f2 * m2) / 2, "the number of tasks"),
+        (lambda f1, m1, f2, m2: m2, "online EWC"),
+        (lambda f1, m1, f2, m2: m1 + m2, "their sum"),
+        (lambda f1, m1, f2, m2: merged(f1, m1, f2, m2).sum(), "one number, where the shape"),
+        (lambda f1, m1, f2, m2: m1 / f1, "NaN or infinite"),
+        (lambda f1, m1, f2, m2: merged(f1, m1, f2, m2) + 1, "see where it is zero"),
+    ],
+    "4.3": [
+        (lambda lr, b, F, h: 2 * (1 + b) / (lr * F), "B's own curvature"),
+        (lambda lr, b, F, h: (2 * (1 + b) / lr + h) / F, "takes some of the room"),
+        (lambda lr, b, F, h: 2 * (1 + b) / (lr * F) - h, "taken off from a strength"),
+        (lambda lr, b, F, h: 2 * (1 + b) / (lr * (F + h)), "only one of the two curvatures"),
+        (lambda lr, b, F, h: (2 * (1 - b) / lr - h) / F, "other way"),
+        (lambda lr, b, F, h: (2 / lr - h) / F, "momentum makes no difference"),
+        (lambda lr, b, F, h: ((1 + b) / lr - h) / F, "half of the room"),
+        (lambda lr, b, F, h: F / (2 * (1 + b) / lr - h), "upside down"),
+        (lambda lr, b, F, h: 100.0, "curvature of the whole loss"),
+    ],
+    "5.1": [
+        (lambda p, o, u, v: project(p, 0 * o, u, v), "this is measured from zero"),
+        (lambda p, o, u, v: (p @ u, p @ v, project(p, o, u, v)[2]), "x and y are measured from zero"),
+        (lambda p, o, u, v: project(o, p, u, v), "wrong sign"),
+        (lambda p, o, u, v: project(p, o, v, u), "exchanged"),
+        (lambda p, o, u, v: (*project(p, o, u, v)[:2], p - o - (p - o) @ u * u - (p - o) @ v * v), "still an arrow"),
+        (lambda p, o, u, v: (*project(p, o, u, v)[:2], project(p, o, u, v)[2] ** 2), "squared"),
+        (lambda p, o, u, v: (*project(p, o, u, v)[:2], (p - o).norm()), "way from the origin"),
+        (lambda p, o, u, v: (*project(p, o, u, v)[:2], (p - o - (p - o) @ u * u).norm()), "along v"),
+        (lambda p, o, u, v: project(p, o, u, v)[:2], "has to be 3 numbers, and these are 2"),
+        (lambda p, o, u, v: {"x": 1}, "no dict"),
+        (lambda p, o, u, v: (1.0, 2.0, 3.0), "how far along u"),
+    ],
+    "5.2": [
+        (8.35, "first coordinate"),
+        (0.75, "second coordinate"),
+        (9.42, "how far it went in all"),
+        (2.37, "L2 is off the lesson's plane"),
+        (5.91, "EWC is off the plane"),
+        (5.25, "how far L2 went"),
+        (7.70, "how far EWC went"),
+        (18.4, "squared"),
+        (0.0, "not off it"),
+        (cl.landscapes.Projection(8.35, 0.75, 4.284), "these are 3"),
+        (6.8, "lay the plane through"),
+    ],
+    "5.3": [
+        (lambda p, q: (paper(p, q), paper(p, q)), "distance on the paper"),
+        (lambda p, q: (paper(p, q), bounds(p, q)[1]), "as small as on the paper"),
+        (lambda p, q: bounds(p, q)[::-1], "comes first"),
+        (lambda p, q: (bounds(p, q)[0], math.hypot(paper(p, q), p[2], q[2])), "worse than that"),
+        (lambda p, q: (paper(p, q) + abs(p[2] - q[2]), paper(p, q) + p[2] + q[2]), "lengths are added"),
+        (lambda p, q: tuple(b**2 for b in bounds(p, q)), "squares"),
+        (lambda p, q: bounds(p, q)[0], "has to be 2 numbers, and these are 1"),
+        (lambda p, q: (0.0, 1.0), "turn one arrow"),
+    ],
+    "5.4": [
+        (lambda F, d: (d @ F @ d) / (F.diagonal() * d**2).sum(), "upside down"),
+        (lambda F, d: 1 - (F.diagonal() * d**2).sum() / (d @ F @ d), "leaves out"),
+        (lambda F, d: (F.diagonal() * d).sum() / (d @ F @ d), "there once"),
+        (lambda F, d: F.diagonal().sum() / F.sum(), "the step makes no difference"),
+        (lambda F, d: (F.diagonal() * d**2).mean() / (d @ F @ d), "a mean on one side"),
+        (lambda F, d: (F.diagonal() * d**2).sum() / 2 / (d @ F @ d), "the 1/2"),
+        (lambda F, d: (F.diagonal() * d**2).sum(), "compare it with"),
+        (lambda F, d: F.diagonal() * d**2 / (d @ F @ d), "a share for each weight"),
+        (lambda F, d: 100 * (F.diagonal() * d**2).sum() / (d @ F @ d), "in percent"),
+        (lambda F, d: F @ d, "the result has the shape"),
+        (lambda F, d: 0.1, "each weight with itself"),
+    ],
+    "10.1": [
+        (lambda model: model.train(), "all is in train mode"),
+        (lambda model: model.eval(), "all is in eval mode"),
+        (lambda model: None, "nothing has changed"),
+        (hold(keeps, start=lambda model: None), "who sets the others"),
+        (hold(lambda m: "BatchNorm" in type(m).__name__), "not all batch norm"),
+        (hold(lambda m: hasattr(m, "running_mean")), "nothing in it"),
+        (hold(keeps, over=lambda model: model.children()), "layers inside of layers"),
+        (hold(lambda m: type(m).__name__ == "Dropout"), "that a penalty does not hold"),
+    ],
+    "10.2": [
+        (2.0, "without momentum"),
+        (0.2, "not shorter"),
+        (2000, "learning rate is missing"),
+        (10, "the 1/2"),
+        (200, "the strength itself"),
+        (1.8, "momentum itself"),
+        (-20, "sign"),
+        (7, "three numbers"),
+    ],
+    "10.3": [
+        ("strength", "held as firmly"),
+        ("labels", "how firmly each"),
+        ("momentum", "moves weights"),
+        ("batch norm", "answer with one of"),
+    ],
 }
+
+# What no message may say: the formula, spaces left out, or the number. (Of a choice the words are all known.)
+GIVEN_AWAY = {
+    "1.1": ["before-after", "before-0.1", "-0.1)"],
+    "1.2": ["(accuracy[0]+", "first+last", "/2"],
+    "2.1": ["theta-", "-anchor", "lr*", "-lr"],
+    "2.2": ["2*c", "n*k", "/n", "2c"],
+    "2.3": ["h*b", "h+strength", "h+s"],
+    "2.4": ["k**2", "k²", "/k", "squareofk"],
+    "3.1": ["p*(1-p)", "p(1-p)", "1-p"],
+    "3.2": ["/n_b", "/(2", "batch/"],
+    "4.1": ["strength/2", "theta-", "p-anchor", "**2"],
+    "4.2": ["F1*m1", "F1+F2", "m1+m2"],
+    "4.3": ["1+momentum", "/lr", "-h)", "/F"],
+    "5.1": ["point-origin", "@u", "norm("],
+    "5.3": ["sqrt", "**2", "r1", "hypot"],
+    "5.4": ["d@F", "d**2", "diagonal()"],
+    "10.1": ["running_mean", "model.train()", ".eval()"],
+    "10.2": ["1-momentum", "lr*strength", "1-0.9"],
+}
+TABLE = [(exercise, place) for exercise, wrong in WRONG.items() for place in range(len(wrong))]
+
+
+def said(exercise, answer, seed=0):
+    try:
+        return EXERCISES[exercise].wrong(answer, torch.Generator().manual_seed(seed))
+    except Wrong as wrong:
+        return str(wrong)
+
+
+@cache
+def told_of(exercise, place, seed=0):
+    return said(exercise, WRONG[exercise][place][0], seed)
 
 
 def test_every_exercise_is_tested():
     assert set(RIGHT) == set(WRONG) == set(EXERCISES)
+    assert min(map(len, WRONG.values())) >= 4
+    assert set(GIVEN_AWAY) >= {name for name, asked in EXERCISES.items() if isinstance(asked, Function)}
 
 
 def test_every_exercise_stands_in_the_file_of_its_lesson():
@@ -54,20 +465,108 @@ def test_every_exercise_stands_in_the_file_of_its_lesson():
     for file in files:
         numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
         lesson = file.stem.removeprefix("lesson_")
-        assert numbers == [f"{lesson}.{k + 1}" for k in range(len(numbers))] and numbers
+        assert numbers == [f"{lesson}.{k + 1}" for k in range(len(numbers))] and 3 <= len(numbers) <= 4
 
 
 @pytest.mark.parametrize("exercise", sorted(RIGHT))
-def test_exercises(exercise, capsys):
-    cl.check(exercise, RIGHT[exercise])
-    cl.check(exercise, WRONG[exercise])
+def test_a_right_answer_in_any_form_is_right_every_time(exercise):
+    for answer in RIGHT[exercise]:
+        for seed in range(5 if exercise in ("3.1", "4.1") else 50):
+            assert said(exercise, answer, seed) == ""
+
+
+@pytest.mark.parametrize(("exercise", "place"), TABLE)
+def test_a_wrong_answer_is_told_what_is_wrong_every_time(exercise, place):
+    for seed in range(2 if exercise in ("3.1", "4.1") else 20):
+        assert WRONG[exercise][place][1] in told_of(exercise, place, seed)
+
+
+@pytest.mark.parametrize("exercise", sorted(WRONG))
+def test_different_mistakes_are_told_different_things(exercise):
+    told = [told_of(exercise, place) for place in range(len(WRONG[exercise]))]
+    assert len(set(told)) == len(told)
+    assert all(words and words[-1] not in ".!" for words in told)  # check() ends the sentence
+
+
+def messages(exercise):
+    asked = EXERCISES[exercise]
+    mistakes = getattr(asked, "mistakes", ())
+    return (
+        {mistake[-1] for mistake in mistakes}
+        | {getattr(asked, "hint", "")}
+        | {told_of(exercise, k) for k in range(len(WRONG[exercise]))}
+    )
+
+
+@pytest.mark.parametrize("exercise", sorted(GIVEN_AWAY))
+def test_no_message_gives_the_answer_away(exercise):
+    for words in messages(exercise):
+        assert not [part for part in GIVEN_AWAY[exercise] if part.lower() in words.replace(" ", "").lower()], words
+
+
+@pytest.mark.parametrize("exercise", [name for name, asked in EXERCISES.items() if isinstance(asked, Number)])
+def test_no_message_holds_the_number(exercise):
+    asked = EXERCISES[exercise]
+    for words in messages(exercise):
+        assert not [n for n in re.findall(r"\d+(?:\.\d+)?", words) if asked.low <= float(n) <= asked.high], words
+
+
+@pytest.mark.parametrize("letter", TRUTH)
+def test_the_saboteur_is_told_without_his_name(letter):
+    for name in set(NAMES) - {TRUTH[letter]}:
+        words = said("3.3", TRUTH | {letter: name})
+        assert words.startswith(f"{letter} is not '{name}'") and f"'{TRUTH[letter]}'" not in words
+
+
+@pytest.mark.parametrize("exercise", [name for name, asked in EXERCISES.items() if isinstance(asked, Function)])
+def test_each_known_mistake_is_recognised_as_itself(exercise):
+    asked = EXERCISES[exercise]
+    words = [mistake[-1] for mistake in asked.mistakes]
+    for seed in range(1 if exercise in ("3.1", "4.1") else 10):
+        assert [said(exercise, wrong, seed) for wrong, _ in asked.mistakes] == words
+
+
+@pytest.mark.parametrize("exercise", sorted(RIGHT))
+def test_a_check_says_one_line(exercise, capsys):
+    cl.check(exercise, RIGHT[exercise][0])
+    cl.check(exercise, WRONG[exercise][0][0])
     cl.check(exercise)
-    cl.check(exercise, "nonsense")
-    solved, wrong, to_do, nonsense = capsys.readouterr().out.splitlines()
+    solved, wrong, to_do = capsys.readouterr().out.splitlines()
     assert solved == f"✓ Exercise {exercise} is solved."
-    assert wrong.startswith(f"✗ Exercise {exercise}, not yet")
-    assert to_do.startswith(f"· Exercise {exercise} is still to do")
-    assert nonsense.startswith(f"✗ Exercise {exercise}, not yet: it stopped with")
+    assert wrong.startswith(f"✗ Exercise {exercise}, not yet: ") and wrong.endswith(".")
+    assert to_do.startswith(f"· Exercise {exercise} is still to do: {EXERCISES[exercise].task}")
+
+
+def test_inputs_are_new_each_time_and_the_lesson_keeps_its_random_numbers():
+    seen = []
+    torch.manual_seed(0)
+    for _ in range(2):
+        cl.check("2.2", lambda c, n, k: seen.append((c, n, k)) or 0.0)
+    assert len(set(seen)) == len(seen) >= 8
+    after = torch.rand(3)
+    assert torch.equal(after, torch.rand(3, generator=torch.Generator().manual_seed(0)))
+
+
+def test_suspects_do_what_their_names_say():
+    from cl_teach.course import pitfalls
+
+    task = cl.two_weight_tasks(n=40)[0].train
+    model = cl.two_weights()
+    cl.train(model, task, epochs=20)
+    functions = {
+        "predicted": pitfalls.arg_max_label,
+        "batch means": pitfalls.squared_batch_mean,
+        "weighted": pitfalls.weighted_by_probability,
+        "exact": cl.diagonal_fisher,
+        "true": lambda m, d: cl.diagonal_fisher(m, d, "true"),
+    }
+    for letter, suspect in suspects().items():
+        (one,), (other,) = suspect(model, task).values(), functions[TRUTH[letter]](model, task).values()
+        assert torch.equal(one, other)
+        assert not any(word in suspect.__name__ for word in ("true", "mean", "max", "fisher", "weight"))
+
+
+# --- answers of any kind ----------------------------------------------------------------------------------------------
 
 
 class Evil(Exception):
@@ -99,9 +598,10 @@ def lines(*args):
 
 
 ANSWERS = [
-    None, 0, math.nan, math.inf, 10**400, True, 1j, b"1", [], (), {}, [None], torch.zeros(0), torch.full((9,), math.nan), cl,
-    int, object(), iter([]), Stubborn(), lambda *args: None, lambda *args: [], lambda *args: torch.zeros(0),
-    lambda *args: sys.exit(1), again, lines,
+    None, math.nan, math.inf, 10**400, True, 1j, b"1", "nonsense", [], (), {}, [None], torch.zeros(0),
+    torch.full((9,), math.nan), cl, int, object(), iter([]), Stubborn(), lambda *args: [], lambda *args: torch.zeros(0),
+    lambda *args: "1", lambda *args: 1j, lambda *args: {}, lambda *args: [None], lambda *args: Stubborn(),
+    lambda *args: sys.exit(1), lambda: 1, again, lines,
 ]  # fmt: skip
 
 
@@ -113,21 +613,23 @@ def test_no_answer_of_any_kind_stops_a_lesson_or_solves_by_being_empty(exercise,
     assert len(said) == len(ANSWERS) and all(line.startswith(f"✗ Exercise {exercise}, not yet: ") for line in said)
 
 
+@pytest.mark.parametrize(
+    "exercise", [name for name, asked in EXERCISES.items() if isinstance(asked, Function) and name != "10.1"]
+)
+def test_what_is_no_answer_is_told_so(exercise):
+    assert "end with return" in said(exercise, lambda *args: None)
+    assert "the function itself" in said(exercise, 1.0)
+    assert "this is a str" in said(exercise, lambda *args: "1")
+
+
+def test_what_a_student_raises_is_told(capsys):
+    cl.check("2.2", lines)
+    cl.check("2.2", lambda c: 1)
+    one, two = capsys.readouterr().out.splitlines()
+    assert one == "✗ Exercise 2.2, not yet: it stopped with ValueError: one two."
+    assert "it stopped with TypeError: " in two and "1 positional argument but 3 were given" in two
+
+
 def test_unknown_exercise():
     with pytest.raises(ValueError, match=r"exercise must be one of .* got '9.9'"):
         cl.check("9.9", 1)
-
-
-@pytest.mark.parametrize(
-    ("exercise", "answer"),
-    [
-        ("2.1", lambda theta, anchor, strength: strength * theta - strength * anchor),
-        ("3.1", lambda x, p: ((p - p**2) * x.T**2).mean(1)),
-        ("4.1", lambda importance, theta, anchor: (importance * (theta**2 - 2 * theta * anchor + anchor**2)).sum()),
-        ("4.2", lambda f1, m1, f2, m2: m2 + (m1 - m2) * f1 / (f1 + f2)),
-    ],
-)
-def test_an_answer_that_is_right_in_another_form_is_right_every_time(exercise, answer):
-    for seed in range(100):
-        torch.manual_seed(seed)
-        assert EXERCISES[exercise].is_right(answer)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
+import torch
+
 from ... import _checks
-from .exercise import Exercise
+from .exercise import Exercise, Wrong
 
 EXERCISES: dict[str, Exercise] = {}  # "1.1", "1.2", ...
 for _file in iter_modules(__path__):
@@ -18,7 +20,7 @@ for _file in iter_modules(__path__):
 
 
 def check(exercise: str, answer: object = ...) -> None:
-    """Say whether an exercise is solved. Nothing is raised by a wrong or missing answer, so that Run All always runs through.
+    """Say whether an exercise is solved, or what is wrong; raise nothing, so that Run All always runs through.
 
     Args:
         exercise: its number, such as "1.1".
@@ -31,12 +33,15 @@ def check(exercise: str, answer: object = ...) -> None:
     if answer is ...:
         print(f"· Exercise {exercise} is still to do: {asked.task}")
         return
-    hint = asked.hint
+    generator = torch.Generator()
+    generator.seed()  # new inputs each time; the random numbers of the lesson stay as they are
     try:
-        right = bool(asked.is_right(answer))
+        words = asked.wrong(answer, generator)
+    except Wrong as wrong:
+        words = str(wrong)
     except (Exception, SystemExit) as error:  # whatever a student's code raises is told to the student
-        hint, right = f"it stopped with {type(error).__name__}{_told(error)}", False
-    print(f"✓ Exercise {exercise} is solved." if right else f"✗ Exercise {exercise}, not yet: {hint}.")
+        words = f"it stopped with {type(error).__name__}{_told(error)}"
+    print(f"✗ Exercise {exercise}, not yet: {words}." if words else f"✓ Exercise {exercise} is solved.")
 
 
 def _told(error: BaseException) -> str:

@@ -3,41 +3,121 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from ... import _checks
-from .exercise import Exercise, close
+from .exercise import Choice, Exercise, Function, Number
 
 EXERCISES: dict[str, Exercise] = {}
 
 
-def _holds_statistics(f: Callable[..., Any]) -> bool:
+def _networks(generator: torch.Generator) -> list[tuple[nn.Module]]:
+    """Layers with and without statistics, some of them deeper, in a drawn order; one network in each mode."""
+
     def network() -> nn.Sequential:
-        plain = [nn.Conv1d(2, 4, 1), nn.GroupNorm(2, 4), nn.Dropout(), nn.InstanceNorm1d(4)]
-        keeping = [nn.Sequential(nn.BatchNorm1d(4)), nn.InstanceNorm1d(4, track_running_stats=True)]
-        return nn.Sequential(*plain, *keeping)
+        batch, instance = nn.BatchNorm1d(4), nn.InstanceNorm1d(4, track_running_stats=True)
+        plain = [nn.Conv1d(2, 4, 1), nn.GroupNorm(2, 4), nn.InstanceNorm1d(4), nn.BatchNorm1d(4, track_running_stats=False)]
+        layers = [*plain, nn.Dropout(), nn.Sequential(batch, nn.ReLU()), instance, nn.BatchNorm1d(4)]
+        return nn.Sequential(*(layers[i] for i in torch.randperm(len(layers), generator=generator)))
 
-    model = network().eval()
+    return [(network().eval(),), (network().train(),)]
+
+
+def _keeps(layer: nn.Module) -> bool:
+    return getattr(layer, "running_mean", None) is not None
+
+
+def _modes(model: nn.Module) -> Tensor:
+    return torch.tensor([float(layer.training) for layer in model.modules()])
+
+
+def _modes_after(f: Callable[[nn.Module], object], model: nn.Module) -> Tensor:
     f(model)
-    return [layer.training for layer in model.modules()] == [True] * 6 + [False, False]
+    return _modes(model)
 
 
-EXERCISES["10.1"] = Exercise(
+def _train_then_eval(which: Callable[[nn.Module], bool], children: bool = False) -> Callable[[nn.Module], None]:
+    def hold(model: nn.Module) -> None:
+        model.train()
+        for layer in model.children() if children else model.modules():
+            if which(layer):
+                layer.eval()
+
+    return hold
+
+
+def _eval_only(model: nn.Module) -> None:
+    for layer in model.modules():
+        if _keeps(layer):
+            layer.eval()
+
+
+def _eval_then_train(model: nn.Module) -> None:
+    _train_then_eval(_keeps)(model)
+    model.train()
+
+
+def _is_batch_norm(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.modules.batchnorm._BatchNorm)
+
+
+EXERCISES["10.1"] = Function(
     task="write hold_statistics(model): train mode, but eval mode for every layer that keeps running statistics.",
-    is_right=_holds_statistics,
-    hint="model.train() first; then layer.eval() for each of model.modules() whose running_mean is there and is not None",
+    cases=_networks,
+    right=lambda model: torch.tensor([float(not _keeps(layer)) for layer in model.modules()]),
+    used=_modes_after,
+    mistakes=[
+        (lambda model: None, "nothing has changed"),
+        (
+            lambda model: model.train(),
+            "all is in train mode; the layers with statistics have to be told (or were told too early)",
+        ),
+        (lambda model: model.eval(), "all is in eval mode: dropout and the like would no longer work"),
+        (_eval_only, "the layers with statistics are held, but who sets the others to train mode?"),
+        (_train_then_eval(_is_batch_norm), "not only batch norm keeps statistics, and not all batch norm does"),
+        (
+            _train_then_eval(lambda m: _is_batch_norm(m) and _keeps(m)),
+            "not only layers that are called batch norm keep statistics",
+        ),
+        (
+            _train_then_eval(lambda m: hasattr(m, "running_mean")),
+            "some layers have the name and nothing in it: they keep no statistics",
+        ),
+        (_train_then_eval(_keeps, children=True), "layers inside of layers are left out"),
+        (
+            _train_then_eval(lambda m: any(map(_keeps, m.modules())), children=True),
+            "a layer that only contains one with statistics is put into eval mode as well",
+        ),
+    ],
+    hint="which of all the layers keep something that a penalty does not hold, and how can you tell from the layer itself?",
 )
 
-EXERCISES["10.2"] = Exercise(
+EXERCISES["10.2"] = Number(
     task="which c belongs to strength 200 at lr = 0.01 and momentum = 0.9?",
-    is_right=lambda answer: close(answer, 20.0),
-    hint="c = lr * strength / (1 - momentum); the precision comes in inside the step",
+    low=20 - 1e-6,
+    high=20 + 1e-6,
+    mistakes=[
+        (1.99, 2.01, "this is right without momentum; how much farther does a steady gradient get with it?"),
+        (0.19, 0.21, "momentum makes the step longer, not shorter"),
+        (1.04, 1.06, "momentum makes the step longer, not shorter: a sign in the denominator"),
+        (1.7, 1.9, "momentum itself is not the factor; how much farther does a steady gradient get with it?"),
+        (2.2, 2.3, "the denominator is not momentum itself, but what is left of it"),
+        (1999, 2001, "the learning rate is missing"),
+        (199, 201, "this is the strength itself; the step has a length as well"),
+        (9.9, 10.1, "the 1/2 of the loss cancels against the square"),
+        (39.9, 40.1, "a 2 is there too much: the 1/2 of the loss cancels against the square"),
+    ],
+    hint="three numbers take part: how long a step is, how strong the penalty is, and what momentum makes of a steady gradient",
 )
 
-EXERCISES["10.3"] = Exercise(
+EXERCISES["10.3"] = Choice(
     task='what would you ask for first: "strength", "labels", "statistics" or "momentum"?',
-    is_right=lambda answer: _checks.one_of("answer", answer, ("strength", "labels", "statistics", "momentum")) == "statistics",
-    hint="no weight has moved, so neither the penalty nor the optimiser can be to blame; what else does a network keep?",
+    right="statistics",
+    others={
+        "strength": "the weights are where they were, so the penalty has held as firmly as it could; what "
+        "else is in a network?",
+        "labels": "the label choice says how firmly each weight is held, and none has moved; what else is in a network?",
+        "momentum": "momentum moves weights, and none has moved; what else is in a network?",
+    },
 )
