@@ -15,9 +15,6 @@ from matplotlib.text import Text
 GAP = 3  # pixels between words and what they must not touch
 # Pixels from a point to its words; from far a thin line leads to them.
 NEAR, FAR = (9, 13, 18, 24), (34, 46, 60, 76, 92, 110, 135, 165)
-    (9, 13, 18, 24),
-    (34, 46, 60, 76, 92, 110, 135, 165),
-)  # pixels from a point to its words; from far a thin line leads to them
 WAYS = [(sin(turn * pi / 8), cos(turn * pi / 8)) for turn in (0, 8, 4, 12, 2, 14, 6, 10, *range(1, 16, 2))]  # above it first
 Box = tuple[float, float, float, float]  # left, low, right, high
 
