@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -73,9 +74,10 @@ class Journeys:
         bars.set(ylim=(1.3, -0.9), yticks=[], title="test accuracy now")
         accuracy_axis(bars, "x")
         self._draw_ends(plane)
-        for axis, side in ((land, "left"), (plane, "right")):
+        for axis, place in ((land, "outside lower left"), (plane, "outside lower right")):
             handles, names = axis.get_legend_handles_labels()
-            figure.legend(handles, names, loc=f"outside lower {side}", ncols=min(2, key_columns(names, 4.2)))
+            key: Any = {"loc": place, "ncols": min(2, key_columns(names, 4.2))}
+            figure.legend(handles, names, **key)
         free = Words(land)
         free.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
         free.beside(start, THETA_A, fontsize=13, path_effects=HALO)

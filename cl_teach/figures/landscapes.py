@@ -236,7 +236,8 @@ def landscape(
         style, end = style_of(method), (float(trace.x[-1]), float(trace.y[-1]))
         if surface.xs[0] <= end[0] <= surface.xs[-1] and surface.ys[0] <= end[1] <= surface.ys[-1]:
             note = _end_note(trace, style["label"], names)
-            words.beside(end, note, color=style["color"], path_effects=HALO, zorder=8)
+            look: dict[str, Any] = {"color": style["color"], "path_effects": HALO, "zorder": 8}
+            words.beside(end, note, needed=False, **look) or words.beside(end, plain(style["label"]), **look)
     name_lines(words, lines, level)
     seen = f"Loss of {' and '.join(names)} over a plane through weight space; regions of loss below {level:g}"
     told = "; ".join(_ending(surface, method, trace, names, level) for method, trace in traces.items())

@@ -13,10 +13,8 @@ from matplotlib.contour import ContourSet
 from matplotlib.text import Text
 
 GAP = 3  # pixels between words and what they must not touch
-NEAR, FAR = (
-    (9, 13, 18, 24),
-    (34, 46, 60, 76, 92, 110, 135, 165),
-)  # pixels from a point to its words; from far a thin line leads to them
+# Pixels from a point to its words; from far a thin line leads to them.
+NEAR, FAR = (9, 13, 18, 24), (34, 46, 60, 76, 92, 110, 135, 165)
 WAYS = [(sin(turn * pi / 8), cos(turn * pi / 8)) for turn in (0, 8, 4, 12, 2, 14, 6, 10, *range(1, 16, 2))]  # above it first
 Box = tuple[float, float, float, float]  # left, low, right, high
 
@@ -44,8 +42,8 @@ class Words:
         for x, y in ways:
             self._taken.append((None, 0, _dense(self._axis.transData.transform(np.stack([x, y], axis=1))), 2.0))
 
-    def beside(self, point: tuple[float, float], words: str, needed: bool = True, **style: Any) -> None:
-        """Words near a point: where there is room, else, if they are ``needed``, where they cover least."""
+    def beside(self, point: tuple[float, float], words: str, needed: bool = True, **style: Any) -> bool:
+        """Words near a point: where there is room, else, if ``needed``, where they cover least. Says whether they stand."""
         note = self._axis.annotate(words, point, xytext=(0, 0), textcoords="offset points", ha="center", va="center", **style)
         (left, low, right, high), dot = self._box(note), note.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
         half, (x, y) = ((right - left) / 2, (high - low) / 2), self._axis.transData.transform(point)
@@ -62,7 +60,7 @@ class Words:
                 break
         if best is None or (fewest and not needed):
             note.remove()
-            return
+            return False
         dx, dy, box, way = best
         note.xyann = dx / dot, dy / dot
         self._boxes.append(box)
@@ -72,6 +70,7 @@ class Words:
             end = (way[-1] - (x, y)) / dot
             self._axis.annotate("", point, tuple(end), textcoords="offset points", arrowprops=line, zorder=3)
             self._taken.append((note, 0, way, 0.5))
+        return True
 
     def inside(self, words: str, places: Any, **style: Any) -> bool:
         """Words around the first of ``places`` (n, 2) where there is room; says whether there is one."""

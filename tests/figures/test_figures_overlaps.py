@@ -106,27 +106,31 @@ PICTURES = {
     "learning curves": lambda: figures.learning_curves(learning()),
     "learning curves, ceiling": lambda: figures.learning_curves(learning(), 0.88),
     **{
-        f"a moment of forgetting, {at}": lambda at=at: figures.forgetting_frame(learning(), at, DIGITS.x[:8], [1] * 8, [1, 2] * 4)
+        f"a moment, {at}": lambda at=at: figures.forgetting_frame(learning(), at, DIGITS.x[:8], [1] * 8, [1, 2] * 4)
         for at in (0, 1, 40, 79)
     },
-    **{f"L2, {where}, {way}": lambda way=way, where=where: l2(way, where) for where in MAPS for way in (0.0, 0.05, 0.3, 0.38, 0.7, 1.0)},
+    **{f"L2, {where}, {way}": lambda way=way, where=where: l2(way, where)
+       for where in MAPS for way in (0.0, 0.05, 0.3, 0.38, 0.7, 1.0)},
     **{f"an arrow, {m}, {way}": lambda m=m, way=way: arrow(m, way) for m in ("L2", "EWC") for way in (0.0, 0.01, 0.4, 1.0)},
     "three arrows": arrows,
     "predicted": lambda: predicted(turned=False),
     "predicted, turned": lambda: predicted(turned=True),
-    "A alone": lambda: figures.two_weight_surface(*MAPS["whole"][:2], {"A": MAPS["whole"][2]["A"]}, {}, start=THETA_A, title="A"),
+    "A alone": lambda: figures.two_weight_surface(*WHOLE, {"A": MAPS["whole"][2]["A"]}, {}, start=THETA_A, title="A"),
     "frontier of one": lambda: figures.frontier({"L2": LESSON_2}, (0.88, 0.89)),
     "frontier of two": lambda: figures.frontier(LESSON_4, (0.912, 0.916)),
     "frontier of three alike": lambda: figures.frontier(MANY),
     "frontier, wide": lambda: figures.frontier(SWEEPS, (0.9, 0.88)),
     "frontier with a failure": lambda: figures.frontier({"EWC": {0: (0.73, 0.9), 100: (0.88, 0.89), 1e6: (0.09, 0.1)}}),
-    **{f"a strength of L2, {s}": lambda s=s: figures.strength_frame({"L2": LESSON_2}, "L2", s, (0.88, 0.89)) for s in (0, 0.1, 10)},
-    **{f"a strength of EWC, {s}": lambda s=s: figures.strength_frame(LESSON_4, "EWC", s, (0.912, 0.916)) for s in (0, 1e3, 1e6)},
+    **{f"a strength of L2, {s}": lambda s=s: figures.strength_frame({"L2": LESSON_2}, "L2", s, (0.88, 0.89))
+       for s in (0, 0.1, 10)},
+    **{f"a strength of EWC, {s}": lambda s=s: figures.strength_frame(LESSON_4, "EWC", s, (0.912, 0.916))
+       for s in (0, 1e3, 1e6)},
     "stability": lambda: figures.stability(STEPS, 880.0),
     "stability without a cliff": lambda: figures.stability({"proximal": STEPS["proximal"]}, math.inf),
     "stability of few": lambda: figures.stability({"gradient": {10: 0.8, 99: 0.1}, "proximal": {10: 0.75, 99: 0.7}}, 50),
     "terms": lambda: figures.terms(W, W, POSTERIORS),
-    **{f"Laplace, {step}, {mode}": lambda step=step, mode=mode: laplace(step, mode) for step in range(3) for mode in (-1.5, 0.35, 2.5)},
+    **{f"Laplace, {step}, {mode}": lambda step=step, mode=mode: laplace(step, mode)
+       for step in range(3) for mode in (-1.5, 0.35, 2.5)},
     "scores": lambda: figures.score_histogram({"weight 1": SCORES, "weight 2": 0.3 * SCORES}),
     "importances": lambda: figures.importance_images({f"learnt at {angle}°": torch.rand(28, 28) for angle in (0, 90)}),
     "label choices": lambda: figures.label_choices({"after 3 epochs": CHOICES, "after 18 epochs": CHOICES}),
@@ -159,7 +163,8 @@ def test_words_touch_neither_each_other_nor_data(name):
     [
         (lambda axis: [axis.text(0.5, 0.5, "one"), axis.text(0.52, 0.5, "two")], ["“one” and “two”"]),
         (lambda axis: [axis.text(0.3, 0.3, "one"), axis.plot([0, 1], [0, 1], label="way")], ["“one” and the line way"]),
-        (lambda axis: [axis.text(0.3, 0.3, "one"), axis.plot(0.31, 0.31, "o", label="end")], ["“one” and the marks of the line end"]),
+        (lambda axis: [axis.text(0.3, 0.3, "one"), axis.plot(0.31, 0.31, "o", label="end")],
+         ["“one” and the marks of the line end"]),
         (lambda axis: axis.text(0.5, 0.5, "a long word", rotation=45) and axis.plot([0.5, 0.54], [0.7, 0.75]), []),  # beside it
         (lambda axis: axis.text(0.4, 0.4, "a long word", rotation=45) and axis.plot([0.4, 0.7], [0.7, 0.4], label="way"),
          ["“a long word” and the line way"]),
