@@ -38,7 +38,7 @@ def shifted(offset: int, claims: list[str]) -> types.SimpleNamespace:
         cl_teach.claim(sentence, *args, **bounds)
 
     cl.claim = claim
-    cl.widgets = types.SimpleNamespace(Explorer=lambda *args, **options: None)
+    cl.widgets = types.SimpleNamespace(Explorer=lambda *args, **options: None, Prediction=cl_teach.widgets.Prediction)
     return cl
 
 
