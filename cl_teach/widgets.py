@@ -164,6 +164,8 @@ class Prediction(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__([ipywidgets.HTML(f"<b>{escape(what)}</b>"), ipywidgets.HBox([self.slider, self.button]), self._said])
 
     def _commit(self, _button: object = None) -> None:
+        if self.value is not None:
+            return
         self.value = float(self.slider.value)
         self.slider.disabled = self.button.disabled = True
         self._said.value = f"You said {self.value:.3g}. Now run on, and see."

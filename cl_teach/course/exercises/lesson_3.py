@@ -232,7 +232,11 @@ def suspects() -> dict[str, Callable[[nn.Module, Split], Named]]:
     """
 
     def box(inside: Callable[[nn.Module, Split], Named]) -> Callable[[nn.Module, Split], Named]:
-        return lambda model, data: inside(model, data)  # whose name says nothing
+        def suspect(model: nn.Module, data: Split) -> Named:
+            weight = next(model.parameters())
+            return inside(model, data.to(weight.device, weight.dtype))
+
+        return suspect
 
     return {letter: box(inside) for letter, (_, inside) in _SUSPECTS.items()}
 

@@ -218,7 +218,7 @@ def _settings(generator: torch.Generator) -> list[tuple[float, ...]]:
 
 
 EXERCISES["4.3"] = Function(
-    task="B's loss has the curvature h in the most important weight, too; write limit(lr, momentum, F, h), "
+    task="B's loss has the curvature h in the most important weight, too; write limit_with_b(lr, momentum, F, h), "
     "the largest strength that the gradient step survives.",
     cases=_settings,
     right=lambda lr, momentum, F, h: (2 * (1 + momentum) / lr - h) / F,
