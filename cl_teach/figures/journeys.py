@@ -76,8 +76,8 @@ class Journeys:
         self._draw_ends(plane)
         for axis, place in ((land, "outside lower left"), (plane, "outside lower right")):
             handles, names = axis.get_legend_handles_labels()
-            key: Any = {"loc": place, "ncols": min(2, key_columns(names, 4.2))}
-            figure.legend(handles, names, **key)
+            look: Any = {"loc": place, "ncols": min(2, key_columns(names, 4.2))}
+            figure.legend(handles, names, **look)
         free = Words(land)
         free.avoid((array(trace.x), array(trace.y)) for trace in self.traces.values())
         free.beside(start, THETA_A, fontsize=13, path_effects=HALO)

@@ -226,10 +226,11 @@ def landscape(
     for (name, ring), line in zip(rings.items(), cycle(OUTLINES), strict=False):
         keys += axis.plot(*array(ring.T), label=literal(name), zorder=3, **line)
     axis.set_title(title, fontsize=11)
-    areas = axis.get_legend_handles_labels()[0]
-    keys = [*(area for area in areas if area not in keys), *keys]
-    columns = min(3, key_columns([str(key.get_label()) for key in keys], 6.8))
-    figure.legend(handles=keys, loc="outside lower center", ncols=columns, title="numbers beside an end: its true losses")
+    areas = [area for area in axis.get_legend_handles_labels()[0] if area not in keys]
+    columns = min(3, key_columns([str(key.get_label()) for key in (*areas, *keys)], 6.8))
+    figure.legend(
+        handles=[*areas, *keys], loc="outside lower center", ncols=columns, title="numbers beside an end: its true losses"
+    )
     words = Words(axis)
     words.beside(start, THETA_A, fontsize=13, path_effects=HALO, zorder=8)
     for method, trace in traces.items():

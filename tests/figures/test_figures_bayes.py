@@ -3,9 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from figure_inputs import W, bowls, contours, has_points, is_good, is_upright_at, labelled, says
+from figure_inputs import W, bowls, contours, has_points, is_good, is_upright_at, key, labelled, says
+from matplotlib.colors import to_hex
 
 from cl_teach import figures
+from cl_teach.figures.style import STEEL
 
 WIDE = torch.linspace(-10, 10, 4001, dtype=torch.float64)
 
@@ -97,8 +99,8 @@ def test_bars_of_label_choices_stand_in_the_order_given():
         assert axis.get_title() == name
         assert [bar.get_height() for bar in axis.patches] == list(ratios.values())
         assert [bar.get_x() + bar.get_width() / 2 for bar in axis.patches] == pytest.approx([0, 1, 2])
-        assert [text.get_text() for text in axis.get_xticklabels()] == list(ratios)
-        assert [text.get_text() for text in axis.texts] == [f"{ratio:.2f}" for ratio in ratios.values()]
+        words = [f"{label}\n{ratio:.2f}" for label, ratio in ratios.items()]  # below the bars, where no line runs
+        assert [text.get_text() for text in axis.get_xticklabels()] == words
         has_points(axis.lines[0], [0, 1], [1, 1])
 
 
@@ -109,14 +111,16 @@ def test_an_estimate_that_is_too_large_is_seen_as_large_as_it_is():
 
 
 def test_every_axis_says_what_it_shows():
-    left, right = figures.laplace_frame(W, -((W - 0.5) ** 2), 0.5, 2.0, 2, 7).figure.axes
+    picture = figures.laplace_frame(W, -((W - 0.5) ** 2), 0.5, 2.0, 2, 7)
+    left, right = picture.figure.axes
+    assert key(picture) == ["true posterior", "mode", "Laplace (normal)"]
     assert says(left) == ("weight 1", "density", "7 samples", [])
-    assert says(right) == ("weight 1", "log density", "the same, as logarithm", ["true posterior", "mode", "Laplace (normal)"])
+    assert says(right) == ("weight 1", "log density", "the same, as logarithm", [])
     one, other, scale = figures.terms(W, W, {"p": -bowls()["A"], "q": -bowls()["B"]}).figure.axes
     assert (says(one), says(other)) == (("weight 1", "weight 2", "p", []), ("weight 1", "", "q", []))
     assert scale.get_ylabel() == "log density below its peak"
     one, other = figures.score_histogram({"v": torch.tensor([-2.0, 1.0]), "w": torch.tensor([2.0, 2.0])}).figure.axes
-    assert says(one) == ("score of v", "samples", "variance 4.500", [])
+    assert says(one) == ("score of v", "samples (log scale)", "variance 4.500", [])
     assert says(other) == ("score of w", "", "variance 0.000", [])
     *_, scale = figures.importance_images({"now": torch.eye(28)}).figure.axes
     assert scale.get_ylabel() == "Fisher information"
@@ -160,4 +164,4 @@ def test_pixels_have_no_ticks_and_bars_room_above_one():
     tables = {"late": {"exact": 1.0, "true": 0.2, "sampled": 0.9, "predicted": 0.1}, "early": {"exact": 1.0}}
     one, other = figures.label_choices(tables).figure.axes
     assert one.get_ylim() == other.get_ylim() == (0, 1.25)
-    assert len({bar.get_facecolor() for bar in one.patches}) == 4
+    assert [to_hex(bar.get_facecolor()) for bar in one.patches] == ["#000000", *[STEEL.lower()] * 3]  # exact stands out

@@ -4,9 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from figure_inputs import TRACES, T, contours, has_points, is_good, labelled, only_a, says, surface, trace
-from matplotlib import colormaps
-from matplotlib.collections import PathCollection
+from figure_inputs import PATHS, TRACES, T, contours, has_points, is_good, key, labelled, only_a, says, surface, trace, valley
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 from mpl_toolkits.mplot3d import Axes3D
@@ -24,6 +22,13 @@ WAY = Trace(  # in the plane; its loss on A is lowest at the second point
     {"A": torch.tensor([0.6, 0.2, 0.7, 1.0]).double(), "B": torch.tensor([1.9, 1.0, 0.8, 0.4]).double()},
     {name: torch.full((4,), 0.5).double() for name in "AB"},
 )
+
+
+def marks(axis, method):
+    """The marks of this method on the map, each alone."""
+    style = style_of(method)
+    ours = [line for line in axis.lines if line.get_marker() == style["marker"] and line.get_linestyle() == "None"]
+    return [line for line in ours if style["color"] in (line.get_markerfacecolor(), line.get_markeredgecolor())]
 
 
 def test_landscape():
@@ -47,17 +52,21 @@ def test_a_region_that_nothing_reaches():
 
 
 def test_mountain():
-    is_good(figures.surface_3d(surface(), TRACES, "A"), ["Loss on A", "EWC ends at 0.40", "L2 (off the plane) ends at 0.60"])
+    is_good(
+        figures.surface_3d(surface(), TRACES, "A"),
+        ["Loss on A", "EWC ends at 0.40", "L2 (off the plane, not drawn) ends at 0.60"],
+    )
 
 
-def test_colour_of_a_point_is_its_true_loss_and_it_is_hollow_off_the_plane():
-    figure = figures.landscape(surface(), TRACES).figure
-    ends = {line.get_label(): line for line in figure.axes[0].lines if line.get_label() in ("no penalty", "L2", "EWC")}
-    assert to_hex(ends["L2"].get_markerfacecolor()) == "#ffffff"
-    faces = {name: to_hex(ends[name].get_markerfacecolor()) for name in ("no penalty", "EWC")}
-    top = to_hex(TRUE_LOSS(1.0))
-    assert faces["no penalty"] == top and faces["EWC"] not in (top, "#ffffff")
-    assert figure.axes[0].get_aspect() == 1.0
+def test_the_colour_of_a_mark_is_its_method_s_and_it_is_hollow_off_the_plane():
+    axis = figures.landscape(surface(), TRACES).figure.axes[0]
+    for method, path in TRACES.items():
+        color = style_of(method)["color"]
+        (end,) = [mark for mark in marks(axis, method) if mark.get_markersize() > 10]
+        has_points(end, path.x[-1], path.y[-1])
+        look = (end.get_markerfacecolor(), end.get_markeredgecolor())
+        assert look == (("white", color) if method == "L2" else (color, "white"))
+    assert axis.get_aspect() == 1.0
 
 
 def test_lines_at_one_two_and_four_levels():
@@ -83,7 +92,8 @@ def test_regions_hold_the_points_below_the_level_and_the_hatched_one_those_of_bo
     assert [to_hex(region.get_facecolor()[0]) for region in regions] == colors
     assert [region.hatches for region in regions] == [[None], [None], ["///"]]
     legend = figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()][:3] == ["A: loss below 0.9", "B: loss below 0.9", "both"]
+    entries = [text.get_text() for text in legend.get_texts()][:3]
+    assert entries == ["A: loss below 0.9", "B: loss below 0.9", "both below 0.9"]
     assert [to_hex(handle.get_facecolor()) for handle in legend.legend_handles[:3]] == colors
 
 
@@ -94,28 +104,27 @@ def test_a_point_is_hollow_from_a_fifth_of_its_distance_off_the_plane():
     assert hollow(away).tolist() == [False, False, False, True, True]
 
 
-def test_a_way_has_its_points_and_each_the_colour_of_its_true_loss():
+def test_a_way_has_its_points_and_a_few_marks_on_it():
     axis = figures.landscape(surface(), {"EWC": WAY}).figure.axes[0]
-    way, end, start = axis.lines
-    (dots,) = [found for found in axis.collections if isinstance(found, PathCollection)]
-    has_points(way, WAY.x, WAY.y)
-    has_points(end, 5, 1)
-    has_points(start, 1, -1)
-    assert dots.get_offsets().tolist() == [[2, 0], [3, 2]]
-    of_loss = [to_hex(TRUE_LOSS((loss - 0.2) / (1.0 - 0.2))) for loss in WAY.loss["A"].tolist()]
-    faces = [start.get_markerfacecolor(), *dots.get_facecolor(), end.get_markerfacecolor()]
-    assert [to_hex(face) for face in faces] == of_loss
-    assert {(note.get_text(), note.xy) for note in axis.texts if isinstance(note, Annotation)} == {
-        (THETA_A, (1, -1)),
-        ("EWC", (5, 1)),
-    }
+    has_points(axis.lines[0], WAY.x, WAY.y)
+    assert axis.lines[0].get_linewidth() == pytest.approx(1.8)
+    assert {tuple(np.ravel(mark.get_data())) for mark in marks(axis, "EWC")} == {(2, 0), (3, 2), (5, 1)}
+    has_points(axis.lines[-1], 1, -1)  # where it starts
+    notes = {note.get_text(): note.xy for note in axis.texts if isinstance(note, Annotation)}
+    assert notes[THETA_A] == (1, -1) and notes["EWC\nA 1.00, B 0.40"] == (5, 1)
 
 
-def test_dots_off_the_plane_are_hollow_with_an_edge_of_the_colour_of_their_loss():
-    axis = figures.landscape(surface(), {"L2": TRACES["L2"]}).figure.axes[0]
-    (dots,) = [found for found in axis.collections if isinstance(found, PathCollection)]
-    assert to_hex(dots.get_facecolor()[0]) == "#ffffff"
-    assert to_hex(dots.get_edgecolor()[0]) == to_hex(TRUE_LOSS((0.4 - 0.2) / (1.0 - 0.2)))
+def test_marks_on_ways_keep_their_distance_from_each_other_and_from_the_ends():
+    axis = figures.landscape(valley(), PATHS).figure.axes[0]
+    drawn = {tuple(np.ravel(mark.get_data())): mark for method in PATHS for mark in marks(axis, method)}
+    places = np.array([*drawn, (0, 0)])
+    gaps = np.hypot(*(places[:, None] - places).transpose(2, 0, 1))
+    assert gaps[np.triu_indices(len(places), 1)].min() > 0.05 * 12.2  # of the width of the map
+    assert {mark.get_markersize() for mark in drawn.values()} == {7, 12} and len(drawn) < 15  # of 24 points
+    for method, path in PATHS.items():
+        off = dict(zip(zip(path.x.tolist(), path.y.tolist(), strict=True), hollow(path), strict=True))
+        for mark in marks(axis, method):
+            assert (mark.get_markerfacecolor() == "white") == off[tuple(np.ravel(mark.get_data()))]
 
 
 @pytest.mark.parametrize("name", ["A", "B"])
@@ -134,21 +143,18 @@ def test_the_mountain_is_as_high_as_the_loss_cut_off_at_the_top(monkeypatch, nam
     heights = WAY.loss[name].clamp(max=top)
     way, off_way = (line for line in axis.lines if len(line.get_data_3d()[0]) > 1)
     np.testing.assert_allclose(way.get_data_3d(), (WAY.x, WAY.y, heights))
-    np.testing.assert_allclose(off_way.get_data_3d()[2], TRACES["L2"].loss[name].clamp(max=top))
-    end, off_end, start = (labelled(axis, label) for label in ("EWC", "L2 (off the plane)", THETA_A))
+    height = min(float(TRACES["L2"].loss[name][0]), top)
+    np.testing.assert_allclose(off_way.get_data_3d()[2], [height, math.nan, math.nan])  # only its start lies in the plane
+    end, start = (labelled(axis, label) for label in ("EWC", THETA_A))
+    off_end = labelled(axis, "L2: off the plane,\nnot drawn")
     np.testing.assert_allclose(np.ravel(end.get_data_3d()), (5, 1, heights[-1]))
     np.testing.assert_allclose(np.ravel(start.get_data_3d()), (1, -1, heights[0]))
-    assert off_end.get_markerfacecolor() == "white" and end.get_markerfacecolor() == style_of("EWC")["color"]
+    assert not np.size(off_end.get_data_3d()[0]) and end.get_markerfacecolor() == style_of("EWC")["color"]
 
 
-def test_a_path_that_diverged_leaves_the_others_their_colours():
+def test_a_path_that_diverged_is_told_as_such():
     lost = replace(TRACES["L2"], loss={name: torch.tensor([2.0, 1e30, math.nan]).double() for name in "AB"})
-    picture = figures.landscape(surface(), {"EWC": TRACES["EWC"], "L2": lost})
-    alone = figures.landscape(surface(), {"EWC": TRACES["EWC"]})
-    assert "true losses A not finite, B not finite" in picture.alt
-    for drawn, top in ((picture, 2.0), (alone, 1.0)):  # the scale ends at twice the level, or at the highest loss on the map
-        (end,) = [line for line in drawn.figure.axes[0].lines if line.get_label() == "EWC"]
-        assert to_hex(end.get_markerfacecolor()) == to_hex(TRUE_LOSS((0.4 - 0.2) / (top - 0.2)))
+    assert "true losses A not finite, B not finite" in figures.landscape(surface(), {"EWC": WAY, "L2": lost}).alt
 
 
 def test_what_lies_outside_the_picture_is_said():
@@ -175,32 +181,64 @@ def test_bad_input_gets_one_clear_error(call, message):
 
 
 def test_the_map_says_what_it_shows():
-    figure = figures.landscape(surface(), TRACES, title="here", rings={"Laplace": figures.circle(torch.zeros(2), 1.0)}).figure
-    axis, scale = figure.axes
+    picture = figures.landscape(surface(), TRACES, title="here", rings={"Laplace": figures.circle(torch.zeros(2), 1.0)})
+    (axis,) = picture.figure.axes  # no colour bar: numbers tell the losses
     assert says(axis) == ("distance between weights", "distance between weights", "here", [])
-    entries = ["A: loss below 0.5", "B: loss below 0.5", "both", "no penalty", "L2", "EWC", "Laplace"]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == entries
-    assert scale.get_ylabel() == "true loss on A" and tuple(scale.get_ylim()) == pytest.approx((0.2, 1.8))
+    regions = ["A: loss below 0.5", "B: loss below 0.5"]  # which do not overlap
+    assert key(picture) == [*regions, "no penalty", "L2", "EWC", "hollow: off the plane", "Laplace"]
+    assert picture.figure.legends[0].get_title().get_text() == "numbers beside an end: its true losses"
     assert (tuple(axis.get_xlim()), tuple(axis.get_ylim())) == ((-2, 6), (-2, 4))
 
 
-def test_colours_of_the_true_loss_run_from_dark_to_bright_and_not_to_white():
-    magma = colormaps["magma"]
-    assert TRUE_LOSS(0.0) == pytest.approx(magma(0.05), abs=0.01) and TRUE_LOSS(1.0) == pytest.approx(magma(0.8), abs=0.01)
+def test_a_key_shows_line_and_mark_and_names_only_what_is_there():
+    handles = figures.landscape(surface(), TRACES).figure.legends[0].legend_handles
+    shown = {handle.get_label(): handle for handle in handles if handle.get_label()}
+    for method in TRACES:
+        style, handle = style_of(method), shown[style_of(method)["label"]]
+        assert (handle.get_color(), handle.get_marker()) == (style["color"], style["marker"])
+        assert handle.get_linestyle() == style["linestyle"]
+    within = {"EWC": TRACES["EWC"]}
+    assert key(figures.landscape(surface(), within)) == ["A: loss below 0.5", "B: loss below 0.5", "EWC"]  # none is hollow
+    assert key(figures.landscape(surface(), within, level=0.1)) == ["EWC"]  # no region
+    assert key(figures.landscape(only_a(), within)) == ["A: loss below 0.5", "EWC"]
+
+
+def test_beside_an_end_stand_its_true_losses_and_how_far_off_the_plane_it_lies():
+    axis = figures.landscape(valley(), PATHS, level=50.0).figure.axes[0]  # no lines in the way
+    notes = {note.get_text(): (note.xy, note.get_color()) for note in axis.texts if note.get_text()}
+    assert notes == {
+        THETA_A: ((0, 0), "black"),
+        "no penalty\nA 1.01, B 0.33": (pytest.approx((9.42, 0)), style_of("none")["color"]),
+        "L2\nA 0.56, B 0.32\n2.4 off the plane": (pytest.approx((4.66, 0.52)), style_of("L2")["color"]),
+        "EWC\nA 0.37, B 0.35": (pytest.approx((4.75, 6.06)), style_of("EWC")["color"]),
+    }
+    crowded = figures.landscape(valley(), PATHS).figure.axes[0]  # too many lines around L2's end for more than its name
+    assert {"L2", "EWC\nA 0.37, B 0.35"} < {note.get_text() for note in crowded.texts}
+
+
+def test_each_line_of_equal_loss_says_what_it_stands_for():
+    axis = figures.landscape(valley(), PATHS).figure.axes[0]
+    labels = {note.get_text() for note in axis.texts if "loss" in note.get_text()}
+    assert labels == {"A: loss 1", "A: loss 2", "B: loss 1", "B: loss 2"}
+
+
+def test_an_end_beyond_the_map_has_no_words_on_it():
+    axis = figures.landscape(surface(), {"EWC": trace((30, 30), 0, 1, 1)}).figure.axes[0]
+    assert not [note for note in axis.texts if "EWC" in note.get_text()]
 
 
 def test_ways_rings_and_ends_have_their_styles():
     rings = {"one": figures.circle(torch.zeros(2), 1.0), "two": figures.circle(torch.zeros(2), 2.0)}
     axis = figures.landscape(surface(), TRACES, rings=rings).figure.axes[0]
-    ways, ends = axis.lines[0:6:2], axis.lines[1:6:2]
-    for way, end, (method, path) in zip(ways, ends, TRACES.items(), strict=True):
+    ways = [line for line in axis.lines if len(line.get_xdata()) == 3]
+    for way, (method, path) in zip(ways, TRACES.items(), strict=True):
         style = style_of(method)
         has_points(way, path.x, path.y)
         assert (way.get_color(), way.get_linestyle()) == (style["color"], style["linestyle"])
-        assert (end.get_marker(), end.get_markeredgecolor()) == (style["marker"], style["color"])
-        assert end.get_label() == style["label"]
-    assert [way.get_linewidth() for way in ways] == pytest.approx([4.2, 2.9, 1.6])  # the first shows beside the later
-    start, *drawn = axis.lines[6:]
+        assert {mark.get_marker() for mark in marks(axis, method)} == {style["marker"]}
+    assert [way.get_linewidth() for way in ways] == pytest.approx([5.1, 3.4, 1.8])  # the first shows beside the later
+    *_, start, one, two = axis.lines
+    drawn = one, two
     assert (start.get_marker(), start.get_markeredgecolor()) == ("o", "black")
     for line, (name, ring) in zip(drawn, rings.items(), strict=True):
         has_points(line, *ring.T)
@@ -242,36 +280,9 @@ def test_two_points_along_each_axis_are_enough():
         figures.landscape(Surface(T[:2], T[:1], *[{"A": torch.zeros(1, 2)}] * 2), TRACES)
 
 
-def placed(end: tuple[float, float], *others: Trace, name: str = "EWC"):
-    """The name beside the end of a way: its place relative to the end, in units of sign, and how it is aligned."""
-    traces = {name: replace(TRACES["EWC"], x=torch.tensor([end[0]] * 3), y=torch.tensor([end[1]] * 3))}
-    traces |= {f"other {k}": way for k, way in enumerate(others)}
-    axis = figures.landscape(surface(), traces).figure.axes[0]
-    (note,) = [note for note in axis.texts if isinstance(note, Annotation) and note.get_text() == name]
-    return tuple(np.sign(note.xyann)), note.get_ha(), note.get_va()
-
-
-@pytest.mark.parametrize(
-    ("end", "blocked", "expected"),
-    [  # the first free one of above, below, right and left
-        ((2.0, 1.0), (), ((0, 1), "center", "bottom")),
-        ((2.0, 1.0), ((2.0, 1.4),), ((0, -1), "center", "top")),
-        ((2.0, 1.0), ((2.0, 1.4), (2.0, 0.6)), ((1, 0), "left", "center")),
-        ((2.0, 1.0), ((2.0, 1.4), (2.0, 0.6), (2.5, 1.0)), ((-1, 0), "right", "center")),
-        ((2.0, 3.99), (), ((0, -1), "center", "top")),  # else it would leave the map
-        ((2.0, -1.8), ((2.0, -1.45),), ((1, 0), "left", "center")),
-        ((-1.99, 1.0), (), ((1, 0), "left", "center")),
-        ((5.99, 1.0), (), ((-1, 0), "right", "center")),
-    ],
-)
-def test_a_name_stands_where_it_hides_nothing_and_stays_on_the_map(end, blocked, expected):
-    others = [replace(TRACES["EWC"], x=torch.tensor([x] * 3), y=torch.tensor([y] * 3)) for x, y in blocked]
-    assert placed(end, *others) == expected
-
-
 def test_the_mountain_says_what_it_shows():
     axis = figures.surface_3d(surface(), TRACES, "B", top=1.5).figure.axes[0]
-    entries = ["no penalty", "L2 (off the plane)", "EWC", THETA_A]
+    entries = ["no penalty", "L2: off the plane,\nnot drawn", "EWC", THETA_A]
     assert says(axis) == ("distance", "distance", "", entries)
     assert axis.get_zlabel() == "loss on B" and tuple(axis.get_zlim()) == pytest.approx((0, 1.5), abs=0.05)
     assert (axis.elev, axis.azim) == (35, -125)
@@ -280,18 +291,20 @@ def test_the_mountain_says_what_it_shows():
         style = style_of(method)
         assert (way.get_color(), way.get_linestyle()) == (style["color"], style["linestyle"])
         assert end.get_marker() == style["marker"]
-        hollow_end = method == "L2"
-        assert end.get_markerfacecolor() == ("white" if hollow_end else style["color"])
-        assert end.get_markeredgecolor() == (style["color"] if hollow_end else "white")
+        if method == "L2":  # it ends off the plane
+            assert end.get_markerfacecolor() == "none" and end.get_color() == style["color"]
+            continue
+        assert (end.get_markerfacecolor(), end.get_markeredgecolor()) == (style["color"], "white")
+        assert end.get_linestyle() == style["linestyle"]  # the key shows line and mark
         np.testing.assert_allclose([v[0] for v in end.get_data_3d()], [path.x[-1], path.y[-1], min(path.loss["B"][-1], 1.5)])
     assert [v[0] for v in axis.lines[-1].get_data_3d()] == [0, 0, 1.5]  # the loss on B is 2 there
 
 
 def test_the_figure_is_as_high_as_the_map():
     wide = figures.landscape(surface(), TRACES).figure
-    assert wide.get_figheight() == pytest.approx(1.7 + 5 * 6 / 8)
+    assert wide.get_figheight() == pytest.approx(1.9 + 6 * 6 / 8)
     high = Surface(surface().xs, 4 * surface().ys, surface().loss, surface().accuracy)
-    assert figures.landscape(high, TRACES).figure.get_figheight() == pytest.approx(1.7 + 7)
+    assert figures.landscape(high, TRACES).figure.get_figheight() == pytest.approx(1.9 + 7)
 
 
 @pytest.mark.parametrize("smallest", [1e-6, 1.5e-6])
@@ -328,21 +341,6 @@ def test_of_three_tasks_the_first_two_are_shown():
     assert picture.alt == usual.alt and "Loss of A and B over" in picture.alt
     regions, expected = (len(contours(drawn.figure.axes[0], filled=True)) for drawn in (picture, usual))
     assert regions == expected == 2  # they do not overlap at this level
-
-
-@pytest.mark.parametrize(
-    ("end", "blocked", "expected"),
-    [
-        ((2.0, 3.3), (), ((0, 1), "center", "bottom")),
-        ((2.0, 3.6), (), ((0, -1), "center", "top")),
-        ((2.0, -1.3), ((2.0, -0.93), (2.0, -1.67)), ((1, 0), "left", "center")),
-        ((-1.5, 1.0), (), ((1, 0), "left", "center")),
-        ((5.5, 1.0), (), ((-1, 0), "right", "center")),
-    ],
-)
-def test_a_long_name_is_wide_and_not_high(end, blocked, expected):
-    others = [replace(TRACES["EWC"], x=torch.tensor([x] * 3), y=torch.tensor([y] * 3)) for x, y in blocked]
-    assert placed(end, *others, name="a method of mine") == expected
 
 
 def test_a_way_that_leaves_the_map_does_not_stretch_it():

@@ -1,6 +1,7 @@
 """No words of any figure lie on other words, on lines or marks, or beyond the edge: in figures like those of the lessons."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from overlaps import touching
 
 import cl_teach as cl
 from cl_teach import figures
-from cl_teach.landscapes import Line
 
 A, B = cl.two_weight_tasks(n=200)
 ZOOM = torch.linspace(0.2, 2.6, 49), torch.linspace(-0.6, 1.8, 49)
@@ -94,7 +94,7 @@ def journey(method: str, strength: float, step: int) -> figures.Picture:
 
 
 LOSS = {"A": 0.34 + 4 * T**2, "B": 5.4 * (-3 * T).exp() + 0.3}
-SLICE = Line(T, 9.4, LOSS, {"A": 1 - T, "B": T}, {"A": 0.1 * T**2}, {"A": 0.9 * T**2})
+SLICE = replace(LINE, distance=9.4, loss=LOSS)
 POSTERIORS = {"log p(B | θ)": -50 * bowls()["B"], "log p(θ | A)": -90 * bowls()["A"], "log p(θ | A, B)": -80 * bowls()["A"]}
 SCORES = torch.linspace(-2.9, 0.4, 400)
 CHOICES = {"exact": 1.0, "sample": 0.96, "true": 0.24, "predicted": 0.18}

@@ -1,5 +1,5 @@
 import torch
-from figure_inputs import has_points, history, is_good, labelled, run, says
+from figure_inputs import has_points, history, is_good, key, labelled, run, says
 
 from cl_teach import Run, figures
 from cl_teach.figures.style import style_of
@@ -30,9 +30,10 @@ def test_a_run_that_was_interrupted_is_drawn_as_far_as_it_came():
 
 
 def test_a_sequence_says_what_it_shows_in_the_styles_of_the_methods():
-    left, right = figures.sequence({"none": run(0.3), "EWC": run(0.7)}, 0.85).figure.axes
-    entries = ["no penalty", "EWC", "joint training"]
-    assert says(left) == ("tasks learnt", "test accuracy", "mean over tasks seen", entries)
+    picture = figures.sequence({"none": run(0.3), "EWC": run(0.7)}, 0.85)
+    left, right = picture.figure.axes
+    assert key(picture) == ["no penalty", "EWC", "joint training"]
+    assert says(left) == ("tasks learnt", "test accuracy", "mean over tasks seen", [])
     assert says(right) == ("tasks learnt", "", "first task", [])
     assert list(left.get_xticks()) == list(right.get_xticks()) == [1, 2]
     assert tuple(left.get_ylim()) == tuple(right.get_ylim()) == (0, 1)

@@ -33,10 +33,6 @@ def test_regions_and_lines_are_relative_to_each_task_s_own_minimum():
         assert [region.get_paths()[0].contains_point(place) for place in minima.values()] == [
             place == minimum for place in minima.values()
         ]
-    notes = {note.get_text(): note.xy for note in axis.texts}
-    assert notes.keys() == {"task A", "task B"}
-    for name, minimum in minima.items():
-        assert notes[f"task {name}"] == pytest.approx(minimum, abs=1e-6)
 
 
 def test_start_ways_ends_and_rings_stand_where_they_are():
@@ -44,8 +40,8 @@ def test_start_ways_ends_and_rings_stand_where_they_are():
     ends = {"EWC": path[-1], "joint": torch.tensor([0.4, 0.1])}
     picture = figures.two_weight_surface(W, W, LOSSES, ends, {"EWC": path}, path[0], {"L2": ring})
     axis = picture.figure.axes[0]
-    drawn_ring, way, start = axis.lines[:3]
-    has_points(drawn_ring, *ring.T)
+    way, start = axis.lines[1:3]
+    has_points(labelled(axis, "L2: same penalty\nall along this line"), *ring.T)
     has_points(way, [0.2, 0.5, 1.0], [-0.1, 0.3, 0.6])
     has_points(start, 0.2, -0.1)
     (note,) = [note for note in axis.texts if note.get_text() == THETA_A]
@@ -87,16 +83,19 @@ def test_a_quadratic_without_an_ellipse_is_refused(precision):
 def test_the_map_says_what_it_shows_and_shows_all_of_the_grid_in_one_scale():
     ends = {"EWC": torch.tensor([1.0, 0.5]), "joint": torch.tensor([0.4, 0.1])}
     axis = figures.two_weight_surface(W, W[:21], {"A": bowls()["A"][:21]}, ends, title="here").figure.axes[0]
-    assert says(axis) == ("weight 1", "weight 2", "here", ["EWC", "joint training"])
+    region = ["A content: within\n0.012 of its best loss", "0.1 and 0.3 above\nthe best loss"]
+    assert says(axis) == ("weight 1", "weight 2", "here", [*region, "EWC", "joint training"])
     assert axis.get_aspect() == 1
     assert (tuple(axis.get_xlim()), tuple(axis.get_ylim())) == (pytest.approx((-1, 2)), pytest.approx((-1, 1)))
-    assert figures.two_weight_surface(W, W, {"A": bowls()["A"]}, {}).figure.axes[0].get_legend() is None
+    assert says(figures.two_weight_surface(W, W, {"A": bowls()["A"]}, {}).figure.axes[0])[3] == region
+    both = says(figures.two_weight_surface(W, W, bowls(), {}).figure.axes[0])[3]
+    assert both == [region[0], region[0].replace("A", "B"), region[1]]
 
 
 def test_ways_and_rings_have_the_style_of_their_method():
     path = torch.tensor([[0.2, -0.1], [0.5, 0.3], [1.0, 0.6]])
     picture = figures.two_weight_surface(W, W, LOSSES, {"L2": path[-1]}, {"EWC": path}, path[0], {"L2": path})
-    ring, way, start, end = picture.figure.axes[0].lines
+    _, way, start, end, ring = picture.figure.axes[0].lines
     assert (ring.get_color(), ring.get_linestyle()) == (style_of("L2")["color"], style_of("L2")["linestyle"])
     assert way.get_color() == style_of("EWC")["color"]
     assert (start.get_marker(), start.get_color(), start.get_markeredgecolor()) == ("o", "white", "black")
@@ -105,14 +104,43 @@ def test_ways_and_rings_have_the_style_of_their_method():
     assert picture.alt == f"loss surface of A and B over two weights. {words}"
 
 
+def test_the_name_of_a_region_stands_in_it_and_is_shorter_where_there_is_less_room():
+    place = torch.tensor([1.0, 0.5])
+    for width, name in ((1.0, "A\ncontent"), (0.14, "A"), (0.005, None)):
+        losses = {"A": 0.012 * (((W[None] - 1) / width) ** 2 + (W[:, None] - 0.5) ** 2)}
+        axis = figures.two_weight_surface(W, W, losses, {}).figure.axes[0]
+        assert [note.get_text() for note in axis.texts] == ([name] if name else [])
+        if name:
+            x, y = axis.texts[0].get_position()
+            assert ((x - 1) / width) ** 2 + (y - 0.5) ** 2 < 1
+    held = figures.two_weight_surface(W, W, losses | {"A": bowls()["A"]}, {"EWC": place}, start=torch.zeros(2)).figure.axes[0]
+    assert THETA_A in [note.get_text() for note in held.texts]
+
+
+def test_outlines_that_are_no_method_s_stand_in_the_key_under_their_own_words():
+    rings = {"predicted by F": figures.circle(torch.zeros(2), 0.5), "its diagonal": figures.circle(torch.zeros(2), 0.7)}
+    axis = figures.two_weight_surface(W, W, LOSSES, {}, rings=rings).figure.axes[0]
+    assert says(axis)[3][-2:] == list(rings)
+    one, other = (labelled(axis, name) for name in rings)
+    has_points(one, *rings["predicted by F"].T)
+    assert (one.get_linestyle(), other.get_linestyle()) == ("-", ":") and one.get_color() == other.get_color()
+    assert one.get_color() not in {style["color"] for style in figures.METHODS.values()}
+
+
+def test_a_way_and_its_end_have_one_entry_with_line_and_mark():
+    path = torch.tensor([[0.2, -0.1], [0.5, 0.3], [1.0, 0.6]])
+    axis = figures.two_weight_surface(W, W, LOSSES, {"L2": path[-1], "EWC": path[0]}, {"EWC": path}).figure.axes[0]
+    look = [(labelled(axis, name).get_marker(), labelled(axis, name).get_linestyle()) for name in ("L2", "EWC")]
+    assert look == [("^", "None"), ("o", "-")]  # of L2 no way is shown
+
+
 def test_lines_of_equal_loss_have_the_style_of_their_task():
     axis = figures.two_weight_surface(W, W, LOSSES, {}).figure.axes[0]
     dashed = [drawn.get_linestyle()[0][1] is not None for drawn in contours(axis, filled=False)]
     assert dashed == [False, True]
-    assert [note.get_color() for note in axis.texts] == [style["color"] for style in TASKS]
-    above, below = (note.xyann[1] for note in axis.texts)
-    assert {note.anncoords for note in axis.texts} == {"offset points"} and {note.xyann[0] for note in axis.texts} == {0}
-    assert above < 0 < below  # the names stand apart, A's below its place and B's above
+    assert [(note.get_text()[0], note.get_color()) for note in axis.texts] == [
+        (name, style["color"]) for name, style in zip("AB", TASKS, strict=True)
+    ]
 
 
 def test_a_circle_and_an_ellipse_are_closed_and_of_the_centre_s_type():
