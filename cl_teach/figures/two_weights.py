@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import cycle
 from math import isfinite
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def _draw_rings(axis: Axes, rings: Mapping[str, Tensor], methods: Iterable[str])
                 f"{plain(style['label'])}: same penalty\nall along this line",
             )
         else:
-            look, words = next(others), literal(name)
+            look, words = next(others), fill(literal(name), 24)  # the key is narrow
         axis.plot(*array(ring.T), lw=1.6, label=words, zorder=3, **look)
 
 

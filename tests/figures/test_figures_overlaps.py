@@ -67,7 +67,7 @@ def predicted(turned: bool) -> figures.Picture:
     """Lesson 3's: where the loss is predicted to rise by 0.012."""
     w = torch.linspace(-1.5, 2.5, 51), torch.linspace(-1.5, 2.5, 51)
     theta, whole = (TURN @ THETA_A, TURN @ FISHER @ TURN.T) if turned else (THETA_A, FISHER)
-    rings = {"whole Fisher": whole, "diagonal": whole.diagonal().diag()}
+    rings = {"predicted by the whole Fisher": whole, "predicted by the diagonal": whole.diagonal().diag()}
     rings = {name: figures.ellipse(theta, precision, 0.024) for name, precision in rings.items()}
     return figures.two_weight_surface(*w, {"A": losses(w, turned)["A"]}, {}, start=theta, rings=rings, title="predicted")
 

@@ -166,3 +166,17 @@ def test_a_picture_shows_its_figure_with_its_colours():
     pixels = np.asarray(Image.open(io.BytesIO(style.Picture(figure, "blue").png)).convert("RGB")).astype(int)
     assert pixels.shape == (200, 300, 3)
     assert np.abs(pixels[100, 150] - (0x00, 0x72, 0xB2)).max() < 20 and (pixels[0, 0] > 250).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "width", "columns"),
+    [
+        ([], 7.0, 4),
+        (["A", "B"], 7.0, 4),
+        (["n" * 24, "A"], 7.0, 2),
+        (["n" * 24 + "\n" + "n" * 30], 7.0, 2),
+        (["n" * 60], 3.0, 1),
+    ],
+)
+def test_a_key_has_as_many_columns_as_its_longest_line_leaves_room_for(names, width, columns):
+    assert style.key_columns(names, width) == columns

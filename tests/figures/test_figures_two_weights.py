@@ -121,6 +121,9 @@ def test_outlines_that_are_no_method_s_stand_in_the_key_under_their_own_words():
     rings = {"predicted by F": figures.circle(torch.zeros(2), 0.5), "its diagonal": figures.circle(torch.zeros(2), 0.7)}
     axis = figures.two_weight_surface(W, W, LOSSES, {}, rings=rings).figure.axes[0]
     assert says(axis)[3][-2:] == list(rings)
+    long = {"a rise of 0.012, predicted by F": rings["predicted by F"]}
+    words = says(figures.two_weight_surface(W, W, LOSSES, {}, rings=long).figure.axes[0])[3][-1]
+    assert words == "a rise of 0.012,\npredicted by F"  # the key is narrow
     one, other = (labelled(axis, name) for name in rings)
     has_points(one, *rings["predicted by F"].T)
     assert (one.get_linestyle(), other.get_linestyle()) == ("-", ":") and one.get_color() == other.get_color()
