@@ -19,7 +19,8 @@ from IPython.display import display
 from torch import Tensor
 
 from . import _checks
-from .figures import Picture, prediction, strength_label
+from .figures import Picture, strength_label
+from .figures.predictions import prediction
 
 VALUES = "the values that it can take, such as [0, 0.1, 1]"
 

@@ -36,6 +36,8 @@ slider, label = ipywidgets.IntSlider(max=100), ipywidgets.Label("moved 0")
 slider.observe(lambda change: setattr(label, "value", f"moved {change.new}"), names="value")
 ipywidgets.VBox([slider, label])"""
 
+PREDICTION = ["import cl_teach as cl", 'guess = cl.widgets.Prediction("accuracy on A")\nguess', "guess.reveal(0.2)"]
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="no Chromium on this machine"),
@@ -49,6 +51,8 @@ def lab(tmp_path_factory) -> Iterator[str]:
     shutil.copytree(NOTEBOOKS, folder / "notebooks")
     empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(EMPTY)], metadata=refresh.METADATA)
     nbformat.write(empty, folder / "notebooks" / "empty.ipynb")
+    cells = [nbformat.v4.new_code_cell(source) for source in PREDICTION]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=refresh.METADATA), folder / "notebooks" / "prediction.ipynb")
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)  # draw all cells, also those outside the window
     (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
@@ -123,6 +127,33 @@ def test_lesson_runs_and_explorers_answer(lab, browser, empty_slider, lesson, re
             report(f"{lesson.stem}, explorer {i + 1}", moves, empty_slider, record_property)
             # A picture takes longer to travel than a word. The bound only catches frames that are drawn slowly on each move.
             assert median(moves) <= 6 * median(empty_slider) + 5
+    finally:
+        page.close()
+
+
+def test_a_prediction_is_made_by_keyboard_and_revealed(lab, browser):
+    page = opened(lab, browser, "prediction.ipynb")
+    try:
+        shown = page.locator(".jp-OutputArea-output img[src^='data:image/png']").last
+        before = shown.get_attribute("src")  # no prediction was made
+        handle = page.locator(".widget-slider .noUi-handle")
+        button = page.locator("button.widget-button", has_text="I commit")
+        handle.press("ArrowRight")
+        handle.press("ArrowRight")
+        page.locator(".widget-readout", has_text="0.52").wait_for(timeout=5_000)
+        page.keyboard.press("Tab")  # the number beside the slider, which may be typed
+        page.keyboard.press("Tab")
+        assert button.evaluate("b => b === document.activeElement")
+        page.keyboard.press("Enter")
+        page.locator(".widget-html", has_text="You said 0.52").wait_for(timeout=5_000)
+        assert button.is_disabled() and page.locator(".noUi-target[disabled]").count() == 1
+        page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-editor").last.click()
+        assert page.evaluate("window.jupyterapp.commands.execute('notebook:run-cell')") is not False
+        page.wait_for_function(
+            "before => [...document.querySelectorAll('.jp-OutputArea-output img')].at(-1)?.src !== before", arg=before
+        )
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        page.locator(".jp-Notebook").first.screenshot(path=ARTEFACTS / "prediction.png")
     finally:
         page.close()
 

@@ -11,14 +11,13 @@ A file a subject, in the order of the lessons:
 - ``lines``: loss along straight lines, true and predicted
 - ``landscapes``: loss over planes, and the ways of training there
 - ``journeys``: any run at any of its steps
-- ``predictions``: what a learner said beside what was measured
+- ``predictions``: what a learner said beside what was measured, for ``cl_teach.widgets``
 """
 
 from .bayes import importance_images, label_choices, laplace_frame, score_histogram, terms
 from .journeys import Journeys
 from .landscapes import landscape, surface_3d
 from .lines import slices, truth_meter
-from .predictions import prediction
 from .sequences import sequence
 from .strengths import frontier, stability, strength_frame
 from .style import METHODS, Picture, Stage, canvas, strength_label
@@ -41,7 +40,6 @@ __all__ = [
     "landscape",
     "laplace_frame",
     "learning_curves",
-    "prediction",
     "score_histogram",
     "sequence",
     "slices",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import fill
 
-from .. import _checks
 from .style import STEEL, Picture, canvas, literal, styled
 
 
@@ -18,7 +17,6 @@ def prediction(what: str, low: float, high: float, predicted: float | None = Non
         predicted: None if nothing was predicted.
         measured: one number, or one a seed; empty before anything was measured.
     """
-    _checks.kind("what", what, str, "a text that says what is predicted")
     words = _words(what, low, high, predicted, measured)
     figure, (axis,) = canvas(height=1.7)
     axis.set_title(literal(fill(words, 85)), fontsize=10, loc="left")

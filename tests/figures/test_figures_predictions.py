@@ -1,16 +1,16 @@
 import pytest
 from figure_inputs import has_points, is_good
 
-from cl_teach import figures
+from cl_teach.figures.predictions import prediction
 
 
 def test_prediction():
-    is_good(figures.prediction("accuracy", 0, 1, 0.6, [0.2, 0.3]), ["accuracy: measured 0.2 to 0.3 in 2 runs; you said 0.6"])
-    is_good(figures.prediction("accuracy", 0, 1), ["accuracy, from 0 to 1: nothing is predicted yet."])
+    is_good(prediction("accuracy", 0, 1, 0.6, [0.2, 0.3]), ["accuracy: measured 0.2 to 0.3 in 2 runs; you said 0.6"])
+    is_good(prediction("accuracy", 0, 1), ["accuracy, from 0 to 1: nothing is predicted yet."])
 
 
 def test_the_prediction_stands_above_the_line_and_what_was_measured_below():
-    (axis,) = figures.prediction("accuracy", 0, 1, 0.6, [0.2, 0.3]).figure.axes
+    (axis,) = prediction("accuracy", 0, 1, 0.6, [0.2, 0.3]).figure.axes
     line, said, measured = axis.lines
     has_points(line, [0, 1], [0, 0])
     has_points(said, 0.6, 0.25)
@@ -19,23 +19,18 @@ def test_the_prediction_stands_above_the_line_and_what_was_measured_below():
 
 
 def test_what_is_not_there_is_not_drawn():
-    (axis,) = figures.prediction("accuracy", 0, 1).figure.axes
+    (axis,) = prediction("accuracy", 0, 1).figure.axes
     assert len(axis.lines) == 1 and [text.get_text() for text in axis.texts] == ["?"]
-    (axis,) = figures.prediction("accuracy", 0, 1, measured=[0.2]).figure.axes
+    (axis,) = prediction("accuracy", 0, 1, measured=[0.2]).figure.axes
     assert len(axis.lines) == 2 and [text.get_text() for text in axis.texts] == ["measured"]
 
 
 def test_the_line_reaches_as_far_as_what_was_measured():
-    (axis,) = figures.prediction("how many times", 0, 3, 1, [5.0]).figure.axes
+    (axis,) = prediction("how many times", 0, 3, 1, [5.0]).figure.axes
     low, high = axis.get_xlim()
     assert low == pytest.approx(-0.25) and high == pytest.approx(5.25)
 
 
 def test_a_name_that_looks_like_a_formula_is_no_formula():
-    picture = figures.prediction("what $\\frac{$ costs", 0, 1, 0.5)
+    picture = prediction("what $\\frac{$ costs", 0, 1, 0.5)
     assert picture.png.startswith(b"\x89PNG")
-
-
-def test_bad_input_gets_one_clear_error():
-    with pytest.raises(TypeError, match="what must be a text"):
-        figures.prediction(3, 0, 1)
