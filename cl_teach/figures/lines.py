@@ -116,6 +116,6 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
         axis.set(xlabel=AWAY, title=f"to {literal(end)}")
         axis.set_ylim(bottom=0)
     axes[0].set_ylabel("loss (nats)")
-    axes[0].legend(loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(title, fontsize=11)
     return Picture(figure, titled(title, f"loss on straight lines from theta_A: {'; '.join(words)}."))
