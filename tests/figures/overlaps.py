@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -132,9 +132,9 @@ def _dense(pieces: list[np.ndarray]) -> np.ndarray:
     made = [np.empty((0, 2))]
     for piece in pieces:
         piece = piece[np.isfinite(piece).all(axis=1)]
-        for start, end in pairwise(piece):
-            n = min(2000, 2 + int(np.hypot(*(end - start))))
-            made.append(start + np.linspace(0, 1, n)[:, None] * (end - start))
+        along = np.concatenate([[0], np.hypot(*np.diff(piece, axis=0).T).cumsum()])
+        at = np.union1d(along, np.arange(0, min(along[-1], 20_000)))
+        made.append(np.stack([np.interp(at, along, values) for values in piece.T], axis=1))
     return np.concatenate(made)
 
 

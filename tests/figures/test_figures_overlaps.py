@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -88,9 +89,10 @@ def outlines() -> figures.Picture:
     )
 
 
-def journey(method: str, strength: float, step: int) -> figures.Picture:
+@cache
+def journeys() -> figures.Journeys:
     traces = {("none", 0): PATHS["none"], **{(m, s): PATHS[m] for m in ("L2", "EWC") for s in (0.0, 1.0, 1e6)}}
-    return figures.Journeys(valley(), traces)(method, strength, step)
+    return figures.Journeys(valley(), traces)
 
 
 LOSS = {"A": 0.34 + 4 * T**2, "B": 5.4 * (-3 * T).exp() + 0.3}
@@ -146,7 +148,7 @@ PICTURES = {
     "mountain": lambda: figures.surface_3d(valley(), PATHS, "A"),
     "mountain, all in the plane": lambda: figures.surface_3d(surface(), {"EWC": TRACES["EWC"]}, "B"),
     **{
-        f"journey, {m}, {step}": lambda m=m, step=step: journey(m, 1.0 if m != "none" else 0.0, step)
+        f"journey, {m}, {step}": lambda m=m, step=step: journeys()(m, 1.0 if m != "none" else 0.0, step)
         for m in ("none", "L2", "EWC")
         for step in (0, 40, 320)
     },
