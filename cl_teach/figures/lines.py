@@ -19,6 +19,7 @@ from .style import (
     array,
     canvas,
     check_title,
+    key_columns,
     literal,
     nats,
     plain,
@@ -116,6 +117,7 @@ def slices(lines: Mapping[str, Line], level: float | None = None, title: str = "
         axis.set(xlabel=AWAY, title=f"to {literal(end)}")
         axis.set_ylim(bottom=0)
     axes[0].set_ylabel("loss (nats)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=key_columns(names, 5.0))
     figure.suptitle(title, fontsize=11)
     return Picture(figure, titled(title, f"loss on straight lines from theta_A: {'; '.join(words)}."))
