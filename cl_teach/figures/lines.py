@@ -32,7 +32,7 @@ AWAY = f"distance from {THETA_A}"
 RISES: dict[str, dict[str, Any]] = {  # as Line.rises names them
     "true rise": {"color": "black", "ls": "-", "lw": 3},
     "gradient + whole Fisher": {"color": "#AA3377", "ls": (0, (5, 1)), "lw": 2},
-    "gradient term": {"color": "#AA3377", "ls": "-.", "lw": 1.6},
+    "gradient term": {"color": "#8C510A", "ls": "-.", "lw": 2},
     "whole Fisher": {"color": BLUE, "ls": "--", "lw": 2},
     "diagonal": {"color": RED, "ls": ":", "lw": 2.4},
 }
@@ -59,13 +59,16 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
     for line in lines.values():
         _checks.one_of("name", name, [known for known in line.loss if known in line.full])
     figure, axes = canvas(columns=len(lines), width=max(5.0, min(3.8 * len(lines), 10.2)), height=4.1)
-    words = []
+    words, heights = [], {direction: _height(line, name) for direction, line in lines.items()}
     for axis, (direction, line) in zip(axes, lines.items(), strict=True):
         away, rises = array(line.t * line.distance), line.rises(name)
+        finer = max(heights.values()) / heights[direction]
+        scale = f"\n(the scale is {finer:.0f} times finer)" if finer >= 1.5 else "\n" if len(lines) > 1 else ""
         for what, style in RISES.items():
             axis.plot(away, array(rises[what]), label=what, **style)
         _ends(axis, {what: float(rises[what][-1]) for what in RISES})
-        axis.set(xlabel=AWAY, title=literal(direction))
+        axis.set(xlabel=AWAY)
+        axis.set_title(literal(direction) + scale, fontsize=11)
         ends = ", ".join(f"{what} {float(rise[-1]):.2g}" for what, rise in rises.items())
         words.append(f"{direction}, at distance {line.distance:.1f}: {ends}")
     axes[0].set_ylabel(f"rise of the loss on {plain(name)} (nats)")
@@ -73,15 +76,26 @@ def truth_meter(lines: Mapping[str, Line], name: str = "A") -> Picture:
     return Picture(figure, f"Rise of the loss on {name}, true and predicted. {'; '.join(words)}.")
 
 
+def _height(line: Line, name: str) -> float:
+    """The largest rise or fall there is to draw, 1 if there is none."""
+    sizes = np.concatenate([np.abs(array(rise)) for rise in line.rises(name).values()])
+    return float(np.max(sizes[np.isfinite(sizes)], initial=0.0)) or 1.0
+
+
 def _ends(axis: Axes, ends: Mapping[str, float]) -> None:
-    """Each curve's last value beside its end, moved up where it would lie on another."""
+    """Each curve's last value beside its end, moved up where it would lie on another, but not out of the picture."""
     low, high = axis.get_ylim()
-    place = -np.inf
+    apart, order = 0.07 * (high - low), sorted((what for what in ends if np.isfinite(ends[what])), key=lambda what: ends[what])
+    places: dict[str, float] = {}
+    for what in order:
+        places[what] = max(ends[what], *(place + apart for place in places.values())) if places else ends[what]
+    top = high
+    for what in reversed(order):
+        places[what] = top = min(places[what], top)
+        top -= apart
     words: dict[str, Any] = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
-    for what, end in sorted(ends.items(), key=lambda item: item[1]):
-        if np.isfinite(end):
-            place = max(place + 0.07 * (high - low), end)
-            axis.annotate(f"{end:.2g}", (1, place), (4, 0), fontsize=10, color=RISES[what]["color"], **words)
+    for what, place in places.items():
+        axis.annotate(f"{ends[what]:.2g}", (1, place), (4, 0), fontsize=10, color=RISES[what]["color"], **words)
 
 
 @styled

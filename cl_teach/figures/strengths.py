@@ -93,6 +93,14 @@ def _pair(name: str, pair: Any) -> Pair:
     return a, b
 
 
+def _name_strengths(words: Words, sweep: Mapping[float, Pair], **look: Any) -> Mapping[float, Pair]:
+    """Each strength beside its point of a frontier, where there is room. Returns the points that there are."""
+    measured = {strength: pair for strength, pair in sweep.items() if not isnan(sum(pair))}
+    for strength, pair in measured.items():
+        words.beside(pair, strength_label(strength), needed=False, **look)
+    return measured
+
+
 @styled
 def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
     """Stability against plasticity: accuracy on A (kept) against accuracy on B (learnt), one point a strength.
@@ -115,9 +123,7 @@ def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
     words = Words(axis)
     parts = []
     for method, sweep in sweeps.items():
-        measured = {strength: pair for strength, pair in sweep.items() if not isnan(sum(pair))}
-        for strength, pair in measured.items():
-            words.beside(pair, strength_label(strength), needed=False, color=style_of(method)["color"])
+        measured = _name_strengths(words, sweep, color=style_of(method)["color"])
         if not measured:
             parts.append(f"{method} was not measured")
             continue
@@ -132,7 +138,7 @@ def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
 def strength_frame(sweeps: Sweep | Sweeps, method: str, strength: float, joint: Pair | None = None) -> Picture:
     """One strength of one method: both accuracies over lambda with a mark, and the same point on the frontier.
 
-    Arguments and errors as for :func:`frontier`; and the method and the strength must be among the results.
+    Beside the method's points of the frontier stand their strengths, save where there is no room. Arguments and errors as for :func:`frontier`; and the method and the strength must be among the results.
     """
     sweeps, joint = _tables(sweeps), None if joint is None else _pair("joint", joint)
     sweep, own = sweeps[_checks.one_of("method", method, list(sweeps))], style_of(method)
@@ -153,7 +159,8 @@ def strength_frame(sweeps: Sweep | Sweeps, method: str, strength: float, joint: 
     move_spot(mark_spot(right), method, sweep[strength])
     right.set_title(f"in the ring: {plain(own['label'])}, λ = {strength_label(strength)}", fontsize=10)
     handles, names = right.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower right", ncols=key_columns(names, 7.6))
+    figure.legend(handles, names, loc="outside lower right", ncols=key_columns(names, 7.6), title="numbers: λ")
+    _name_strengths(Words(right), sweep, color=own["color"], fontsize=10)
     a, b = sweep[strength]
     return Picture(figure, f"{method} with lambda {strength:g}: task A {percent(a)}, task B {percent(b)}.")
 

@@ -33,7 +33,18 @@ def test_the_rise_counts_from_theta_a_beside_its_predictions():
         has_points(labelled(axis, "whole Fisher"), T * line.distance, line.full["A"])
         has_points(labelled(axis, "diagonal"), T * line.distance, line.diagonal["A"])
     assert axes[1].lines[0].get_ydata()[[0, 2, 4]].tolist() == [0, -0.25, 0]
-    assert [axis.get_title() for axis in axes] == ["there", "over a dip"]
+    assert [axis.get_title() for axis in axes] == ["there\n", "over a dip\n"]
+
+
+def test_the_meter_says_how_much_finer_a_scale_is():
+    lower = replace(LINE, **{part: {"A": getattr(LINE, part)["A"] / 20} for part in ("loss", "slope", "full", "diagonal")})
+    fine = figures.truth_meter({"there": LINE, "low": lower, "half": replace(LINE, slope={"A": -2.2 * T})}).figure.axes
+    assert [axis.get_title() for axis in fine] == [
+        "there\n(the scale is 2 times finer)", "low\n(the scale is 40 times finer)", "half\n"
+    ]  # fmt: skip
+    (flat,) = figures.truth_meter({"flat": replace(LINE, loss={"A": 0 * T}, slope={"A": 0 * T}, full={"A": 0 * T},
+                                                   diagonal={"A": 0 * T})}).figure.axes  # fmt: skip
+    assert flat.get_title() == "flat"
 
 
 def test_a_slice_is_the_loss_over_the_distance():
@@ -69,7 +80,7 @@ def test_every_axis_says_what_it_shows():
     away = r"distance from $\theta_A$"
     figure = figures.truth_meter({"there": LINE, "over a dip": DIP}).figure
     one, other = figure.axes
-    assert says(one) == (away, "rise of the loss on A (nats)", "there", [])
+    assert says(one) == (away, "rise of the loss on A (nats)", "there\n", [])
     assert (other.get_xlabel(), other.get_ylabel()) == (away, "")
     (key,) = figure.legends
     assert {text.get_text() for text in key.get_texts()} == set(LINE.rises("A")) and len(key.get_texts()) == 5
@@ -84,7 +95,7 @@ def test_every_axis_says_what_it_shows():
 
 def test_predictions_and_data_sets_differ_in_colour_and_line():
     (axis,) = figures.truth_meter({"there": LINE}).figure.axes
-    assert len({(line.get_color(), str(line._dash_pattern)) for line in axis.lines}) == 5
+    assert len({line.get_color() for line in axis.lines}) == 5
     assert len({str(line._dash_pattern) for line in axis.lines}) == 5
     more = replace(LINE, loss=dict.fromkeys("ABCD", LINE.loss["A"]))
     (axis,) = figures.slices({"there": more}, level=0.5).figure.axes
@@ -124,6 +135,7 @@ def test_every_curve_of_the_truth_meter_has_its_last_value_at_its_end_and_none_l
         assert picture.png and [text.get_text() for text in axis.texts] == values
         boxes = [text.get_window_extent() for text in axis.texts]
         assert all(lower.y1 <= upper.y0 + 1 for lower, upper in pairwise(boxes))
+        assert axis.get_ylim()[0] <= axis.texts[0].xy[1] and axis.texts[-1].xy[1] <= axis.get_ylim()[1]
         colours = {line.get_color() for line in axis.lines}
         assert {text.get_color() for text in axis.texts} <= colours
         at = dict(zip(values, axis.texts, strict=True))["1"]

@@ -117,6 +117,7 @@ def test_every_axis_says_what_it_shows():
     frame = figures.strength_frame(SWEEPS, "L2", 0.1, joint=(0.9, 0.88))
     left, right = frame.figure.axes
     assert says(left) == ("strength λ of L2", "test accuracy", "", ["task A", "task B"])
+    assert frame.figure.legends[0].get_title().get_text() == "numbers: λ"
     assert says(right) == (on_a, on_b, "in the ring: L2, λ = 0.1", []) and key(frame) == [*methods, "task A", "task B"]
     steps = {"gradient": {10: 0.8, 99: 0.1}, "proximal": {10: 0.8, 99: 0.7}}
     picture = figures.stability(steps, 50)
@@ -127,6 +128,13 @@ def test_every_axis_says_what_it_shows():
     assert axis.get_xscale() == "log" and tuple(axis.get_ylim()) == (0, 1)
     assert axis.lines[-1].get_linestyle() == ":"
     assert [(line.get_marker(), line.get_linestyle()) for line in axis.lines[:2]] == [("X", "--"), ("o", "-")]
+
+
+def test_a_frame_names_the_strengths_of_its_method_beside_its_points():
+    apart = {"L2": {0: (0.4, 0.9), 0.1: (0.6, 0.6), 10: (0.9, 0.4)}, "EWC": {1: (0.8, 0.8)}}
+    right = figures.strength_frame(apart, "L2", 0.1).figure.axes[1]
+    assert {text.get_text(): text.xy for text in right.texts} == {"0": (0.4, 0.9), "0.1": (0.6, 0.6), "10": (0.9, 0.4)}
+    assert {text.get_color() for text in right.texts} == {style_of("L2")["color"]}
 
 
 def test_a_frontier_joins_its_marks_in_the_style_of_the_method():
