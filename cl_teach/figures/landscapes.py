@@ -120,7 +120,7 @@ def draw_regions(axis: Axes, surface: Surface, level: float) -> list[tuple[str, 
             lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": 1.1}
             drawn.append((name, axis.contour(xs, ys, values, levels=shown, **lines)))
     axis.set(aspect="equal", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
-    axis.set(xlabel="distance between weights", ylabel="distance between weights")
+    axis.set(xlabel="distance along the plane's first axis", ylabel="distance along its second axis")
     return drawn
 
 

@@ -138,7 +138,8 @@ def frontier(sweeps: Sweep | Sweeps, joint: Pair | None = None) -> Picture:
 def strength_frame(sweeps: Sweep | Sweeps, method: str, strength: float, joint: Pair | None = None) -> Picture:
     """One strength of one method: both accuracies over lambda with a mark, and the same point on the frontier.
 
-    Beside the method's points of the frontier stand their strengths, save where there is no room. Arguments and errors as for :func:`frontier`; and the method and the strength must be among the results.
+    Beside the method's points of the frontier stand their strengths, save where there is no room. Arguments and errors as for
+    :func:`frontier`; and the method and the strength must be among the results.
     """
     sweeps, joint = _tables(sweeps), None if joint is None else _pair("joint", joint)
     sweep, own = sweeps[_checks.one_of("method", method, list(sweeps))], style_of(method)

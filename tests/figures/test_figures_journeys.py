@@ -167,7 +167,7 @@ def test_every_axis_says_what_it_shows():
     frames = figures.Journeys(surface(), RUNS)
     frame = frames("EWC", 100, 20)
     land, bars, plane = frame.figure.axes
-    assert (land.get_xlabel(), land.get_ylabel()) == ("distance between weights",) * 2
+    assert (land.get_xlabel(), land.get_ylabel()) == ("distance along the plane's first axis", "distance along its second axis")
     assert says(bars) == ("", "", "test accuracy now", [])
     assert says(plane) == ("accuracy on A (from 31 % on)", "accuracy on B", "ends for all λ; in the ring: this step", [])
     assert plane.get_xlim()[0] == pytest.approx(1 / 2.8 - 0.05)

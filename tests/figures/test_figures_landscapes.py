@@ -183,7 +183,7 @@ def test_bad_input_gets_one_clear_error(call, message):
 def test_the_map_says_what_it_shows():
     picture = figures.landscape(surface(), TRACES, title="here", rings={"Laplace": figures.circle(torch.zeros(2), 1.0)})
     (axis,) = picture.figure.axes  # no colour bar: numbers tell the losses
-    assert says(axis) == ("distance between weights", "distance between weights", "here", [])
+    assert says(axis) == ("distance along the plane's first axis", "distance along its second axis", "here", [])
     regions = ["A: loss below 0.5", "B: loss below 0.5"]  # which do not overlap
     assert key(picture) == [*regions, "no penalty", "L2", "EWC", "hollow: off the plane", "Laplace"]
     assert picture.figure.legends[0].get_title().get_text() == "numbers beside an end: its true losses"
