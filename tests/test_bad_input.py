@@ -427,6 +427,7 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("curves of nothing watched", lambda w: figures.learning_curves(cl.History(steps=[0])), V, "history", "none", "watch="),
     ("curves of a run", lambda w: figures.learning_curves(w.run), T, "history", "got Run", "train returns"),
     ("curves, per cent", lambda w: figures.learning_curves(w.history, ceiling=95), V, "ceiling", "95", "0.95 for 95 %"),
+    ("guessing, per cent", lambda w: figures.learning_curves(w.history, guessing=10), V, "guessing", "10", "shares are wanted"),
     ("moment, step", lambda w: moment(w, at=2), V, "at", "2", "at most 1"),
     ("moment, odd", lambda w: moment(w, images=zeros(3, 1, 3, 3)), V, "images", "3 images, 2 and 2", "even"),
     ("moment, answers", lambda w: moment(w, answers=[0]), V, "images", "2 images, 2 and 1", "as many labels"),

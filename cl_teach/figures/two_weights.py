@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -35,22 +36,25 @@ from .words import Words
 LEVELS = (0.012, 0.1, 0.3)  # nats above a task's lowest loss: the region where it is content, and two lines around it
 
 
-def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Regions and lines of both tasks. Returns where a region's name may stand: places (n, 2), the best first."""
-    places = {}
+def _draw_loss(axis: Axes, w1: Tensor, w2: Tensor, losses: Mapping[str, Tensor]) -> tuple[dict[str, Any], list[ContourSet]]:
+    """Regions and lines of both tasks. Returns places (n, 2) for a region's name, the best first; and the lines."""
+    drawn: list[ContourSet] = []
+    places, keys = {}, []
     for name, region, style in zip("AB", REGIONS, TASKS, strict=True):
         if name in losses:
             rise = array(losses[name] - losses[name].min())
             axis.contourf(array(w1), array(w2), rise, levels=[0, LEVELS[0]], colors=[region], alpha=0.85)
-            lines: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": (1.8, 0.7, 0.7)}
-            axis.contour(array(w1), array(w2), rise, levels=LEVELS, **lines)
+            look: dict[str, Any] = {"colors": style["color"], "linestyles": style["linestyle"], "linewidths": (1.8, 0.7, 0.7)}
+            drawn.append(axis.contour(array(w1), array(w2), rise, levels=LEVELS, **look))
             edge: dict[str, Any] = {"ec": style["color"], "ls": style["linestyle"], "lw": 1.8}
             axis.fill([], [], fc=region, label=f"{name} content: within\n{LEVELS[0]:g} of its best loss", **edge)
+            keys.append((f"{name}: {LEVELS[1]:g} and {LEVELS[2]:g} above\nits best loss", style))
             row, column = np.nonzero(rise <= LEVELS[0])
             order = np.argsort(rise[row, column])
             places[name] = np.stack([array(w1)[column], array(w2)[row]], axis=1)[order][:: 1 + len(order) // 100]
-    axis.plot([], [], color="black", lw=0.7, label=f"{LEVELS[1]:g} and {LEVELS[2]:g} above\nthe best loss")
-    return places
+    for words, style in keys:
+        axis.plot([], [], lw=0.7, label=words, **style)
+    return places, drawn
 
 
 @styled
@@ -96,7 +100,7 @@ def two_weight_surface(
     figure = Figure(figsize=(7.2, 5.0))
     figure.set_layout_engine("none")  # every frame of an explorer has its map in the same place
     axis = figure.add_axes((0.09, 0.1, 0.583, 0.84))
-    regions = _draw_loss(axis, w1, w2, losses)
+    regions, lines = _draw_loss(axis, w1, w2, losses)
     axis.set(xlabel="weight 1", ylabel="weight 2", aspect="equal", anchor="W")
     axis.set(xlim=(float(w1[0]), float(w1[-1])), ylim=(float(w2[0]), float(w2[-1])))
     axis.set_title(title, fontsize=11)
@@ -108,7 +112,9 @@ def two_weight_surface(
         words.beside((float(start[0]), float(start[1])), THETA_A, fontsize=13)
     for name, middle in regions.items():
         color = TASKS["AB".index(name)]["color"]
-        words.inside(f"{name}\ncontent", middle, color=color) or words.inside(name, middle, color=color)
+        words.inside(name, middle, color=color, fontsize=13)
+    for drawn in lines:
+        words.on_lines(drawn, {level: f"{level:g}" for level in LEVELS[1:]})
     axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1.01), borderaxespad=0, labelspacing=0.8)
     shown = f"loss surface of {' and '.join(losses)} over two weights"
     return Picture(figure, titled(title, ". ".join(filter(None, [shown, "; ".join(places)])) + "."))

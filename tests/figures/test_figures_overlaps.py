@@ -107,6 +107,7 @@ PICTURES = {
     "digits": lambda: figures.digits([cl.Task(name, DIGITS, DIGITS, tuple(range(10))) for name in ("0°", "permuted")]),
     "learning curves": lambda: figures.learning_curves(learning()),
     "learning curves, ceiling": lambda: figures.learning_curves(learning(), 0.88),
+    "learning curves, ceiling and guessing": lambda: figures.learning_curves(learning(), 0.88, 0.1),
     **{
         f"a moment, {at}": lambda at=at: figures.forgetting_frame(learning(), at, DIGITS.x[:8], [1] * 8, [1, 2] * 4)
         for at in (0, 1, 40, 79)

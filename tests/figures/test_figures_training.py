@@ -43,6 +43,17 @@ def test_curves_are_the_accuracies_over_the_steps():
     assert len(axis.lines) == 3 and len(figures.learning_curves(history()).figure.axes[0].lines) == 2
 
 
+def test_guessing_has_a_line_of_its_own():
+    picture = figures.learning_curves(history(), 0.88, guessing=0.1)
+    axis = picture.figure.axes[0]
+    has_points(labelled(axis, "guessing"), [0, 1], [0.1, 0.1])
+    assert says(axis)[3] == ["task A", "task B", "joint training", "guessing"] and len(axis.lines) == 4
+    assert "Joint training reaches 88 %. Guessing reaches 10 %." in picture.alt
+    look = [(line.get_color(), line.get_linestyle()) for line in axis.lines]
+    assert len(set(look)) == 4
+    assert says(figures.learning_curves(history(), guessing=0.1).figure.axes[0])[3] == ["task A", "task B", "guessing"]
+
+
 @pytest.mark.parametrize(("at", "step", "a", "b"), [(0, 0, 0.9, 0.1), (1, 10, 0.3, 0.8)])
 def test_a_moment_is_marked_on_the_curves(at, step, a, b):
     picture = figures.forgetting_frame(history(), at, DIGITS.x[:8], [1] * 8, [1, 2] * 4)

@@ -40,7 +40,7 @@ def test_start_ways_ends_and_rings_stand_where_they_are():
     ends = {"EWC": path[-1], "joint": torch.tensor([0.4, 0.1])}
     picture = figures.two_weight_surface(W, W, LOSSES, ends, {"EWC": path}, path[0], {"L2": ring})
     axis = picture.figure.axes[0]
-    way, start = axis.lines[1:3]
+    way, start = axis.lines[2:4]
     has_points(labelled(axis, "L2: same penalty\nall along this line"), *ring.T)
     has_points(way, [0.2, 0.5, 1.0], [-0.1, 0.3, 0.6])
     has_points(start, 0.2, -0.1)
@@ -83,19 +83,19 @@ def test_a_quadratic_without_an_ellipse_is_refused(precision):
 def test_the_map_says_what_it_shows_and_shows_all_of_the_grid_in_one_scale():
     ends = {"EWC": torch.tensor([1.0, 0.5]), "joint": torch.tensor([0.4, 0.1])}
     axis = figures.two_weight_surface(W, W[:21], {"A": bowls()["A"][:21]}, ends, title="here").figure.axes[0]
-    region = ["A content: within\n0.012 of its best loss", "0.1 and 0.3 above\nthe best loss"]
+    region = ["A content: within\n0.012 of its best loss", "A: 0.1 and 0.3 above\nits best loss"]
     assert says(axis) == ("weight 1", "weight 2", "here", [*region, "EWC", "joint training"])
     assert axis.get_aspect() == 1
     assert (tuple(axis.get_xlim()), tuple(axis.get_ylim())) == (pytest.approx((-1, 2)), pytest.approx((-1, 1)))
     assert says(figures.two_weight_surface(W, W, {"A": bowls()["A"]}, {}).figure.axes[0])[3] == region
     both = says(figures.two_weight_surface(W, W, bowls(), {}).figure.axes[0])[3]
-    assert both == [region[0], region[0].replace("A", "B"), region[1]]
+    assert both == [words.replace("A", name) for words in region for name in "AB"]
 
 
 def test_ways_and_rings_have_the_style_of_their_method():
     path = torch.tensor([[0.2, -0.1], [0.5, 0.3], [1.0, 0.6]])
     picture = figures.two_weight_surface(W, W, LOSSES, {"L2": path[-1]}, {"EWC": path}, path[0], {"L2": path})
-    _, way, start, end, ring = picture.figure.axes[0].lines
+    _, _, way, start, end, ring = picture.figure.axes[0].lines
     assert (ring.get_color(), ring.get_linestyle()) == (style_of("L2")["color"], style_of("L2")["linestyle"])
     assert way.get_color() == style_of("EWC")["color"]
     assert (start.get_marker(), start.get_color(), start.get_markeredgecolor()) == ("o", "white", "black")
@@ -104,17 +104,32 @@ def test_ways_and_rings_have_the_style_of_their_method():
     assert picture.alt == f"loss surface of A and B over two weights. {words}"
 
 
-def test_the_name_of_a_region_stands_in_it_and_is_shorter_where_there_is_less_room():
+def test_the_name_of_a_region_stands_in_it_where_there_is_room():
     place = torch.tensor([1.0, 0.5])
-    for width, name in ((1.0, "A\ncontent"), (0.14, "A"), (0.005, None)):
+    for width, room in ((1.0, True), (0.14, True), (0.005, False)):
         losses = {"A": 0.012 * (((W[None] - 1) / width) ** 2 + (W[:, None] - 0.5) ** 2)}
-        axis = figures.two_weight_surface(W, W, losses, {}).figure.axes[0]
-        assert [note.get_text() for note in axis.texts] == ([name] if name else [])
-        if name:
-            x, y = axis.texts[0].get_position()
+        notes = {note.get_text(): note for note in figures.two_weight_surface(W, W, losses, {}).figure.axes[0].texts}
+        assert ("A" in notes) == room
+        if room:
+            x, y = notes["A"].get_position()
             assert ((x - 1) / width) ** 2 + (y - 0.5) ** 2 < 1
     held = figures.two_weight_surface(W, W, losses | {"A": bowls()["A"]}, {"EWC": place}, start=torch.zeros(2)).figure.axes[0]
     assert THETA_A in [note.get_text() for note in held.texts]
+
+
+def test_lines_of_equal_loss_say_their_level_there_where_the_loss_is_that_high():
+    losses = bowls()
+    colors = {style["color"].lower(): name for name, style in zip("AB", TASKS, strict=True)}
+    for names in ("A", "AB"):
+        axis = figures.two_weight_surface(W, W, {name: losses[name] for name in names}, {}).figure.axes[0]
+        notes = [(note, *note.get_position()) for note in axis.texts if note.get_text() not in "AB"]
+        rises = {"A": lambda x, y: x**2 + 0.2 * y**2, "B": lambda x, y: (x - 1) ** 2 + (y - 0.5) ** 2}
+        found = []
+        for note, x, y in notes:
+            name = colors[to_hex(note.get_color())]
+            found.append((name, note.get_text()))
+            assert rises[name](x, y) == pytest.approx(float(note.get_text()), rel=0.05)
+        assert sorted(found) == [(name, level) for name in names for level in ("0.1", "0.3")]
 
 
 def test_outlines_that_are_no_method_s_stand_in_the_key_under_their_own_words():
@@ -141,9 +156,12 @@ def test_lines_of_equal_loss_have_the_style_of_their_task():
     axis = figures.two_weight_surface(W, W, LOSSES, {}).figure.axes[0]
     dashed = [drawn.get_linestyle()[0][1] is not None for drawn in contours(axis, filled=False)]
     assert dashed == [False, True]
-    assert [(note.get_text()[0], note.get_color()) for note in axis.texts] == [
+    assert [(note.get_text(), note.get_color()) for note in axis.texts if note.get_text() in "AB"] == [
         (name, style["color"]) for name, style in zip("AB", TASKS, strict=True)
     ]
+    for name, style in zip("AB", TASKS, strict=True):
+        entry = labelled(axis, f"{name}: 0.1 and 0.3 above\nits best loss")
+        assert (entry.get_color(), entry.get_linestyle()) == (style["color"], style["linestyle"])
 
 
 def test_a_circle_and_an_ellipse_are_closed_and_of_the_centre_s_type():
