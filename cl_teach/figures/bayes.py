@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from matplotlib import colormaps
-from matplotlib.colors import LogNorm
 from torch import Tensor
 
 from .. import _checks
@@ -16,7 +15,7 @@ from .style import RED, STEEL, TASK_B, Picture, array, canvas, literal, percent,
 
 @styled
 def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
-    """Log densities over two weights side by side, each relative to its highest value; a cross marks that place.
+    """Log densities over two weights side by side, each shaded from its own highest value; a cross marks that place.
 
     Args:
         w1, w2: axes of the grid, shapes (W,) and (H,).
@@ -28,7 +27,7 @@ def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
     size = len(_checks.axis("w2", w2)), len(_checks.axis("w1", w1))
     for name, values in _checks.named("panels", panels, Tensor, "a tensor of log densities").items():
         _checks.densities(f"panels[{name!r}]", values, *size)
-    figure, axes = canvas(columns=len(panels), width=7.6, height=3.0, sharey=True)
+    figure, axes = canvas(columns=len(panels), width=7.6, height=3.3, sharey=True)
     levels = [-200, -100, -50, -20, -8, -3, -1, 0]
     shade = colormaps["cividis"](np.linspace(0, 1, len(levels) - 1))
     peaks = []
@@ -38,11 +37,12 @@ def terms(w1: Tensor, w2: Tensor, panels: Mapping[str, Tensor]) -> Picture:
         row, column = divmod(int(values.argmax()), len(w1))
         x, y = float(w1[column]), float(w2[row])
         peaks.append(f"{name} peaks at ({x:.1f}, {y:.1f})")
-        axis.plot(x, y, "X", ms=10, color="white", mec="black")
+        axis.plot(x, y, "X", ms=10, color="white", mec="black", label="peak", ls="none")
         axis.set_title(literal(name), fontsize=11)
         axis.set(xlabel="weight 1", aspect="equal")
     axes[0].set_ylabel("weight 2")
-    figure.colorbar(shades, ax=axes, label="log density below its peak", shrink=0.9)
+    figure.colorbar(shades, ax=axes, label="below the panel's peak", shrink=0.9)
+    figure.legend(handles=axes[0].lines, loc="outside lower center")
     return Picture(figure, f"Log densities over two weights: {'; '.join(peaks)}.")
 
 
@@ -91,10 +91,10 @@ def laplace_frame(w: Tensor, log_density: Tensor, mode: float, precision: float,
 
 @styled
 def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
-    """Distribution of the per-sample score d log p / d weight: the wider, the larger the Fisher information.
+    """Distribution of the score d log p / d weight: the larger its mean square, the larger the Fisher information.
 
     Args:
-        scores: name of the weight -> one score a sample, (N,).
+        scores: name of the weight -> one score a sample or draw, (N,). All are counted, in bars of the same width.
 
     Raises:
         TypeError, ValueError: no scores, fewer than two samples, or NaN.
@@ -103,19 +103,21 @@ def score_histogram(scores: Mapping[str, Tensor]) -> Picture:
         if len(_checks.tensor(f"scores[{name!r}]", values, "N")) < 2:
             raise ValueError(f"scores[{name!r}] must hold at least two samples, for a variance, got 1")
     figure, axes = canvas(columns=len(scores), width=7, height=3.1, sharex=True, sharey=True)
+    farthest = max(float(values.abs().max()) for values in scores.values()) or 1.0
     parts = []
     for axis, (name, values) in zip(axes, scores.items(), strict=True):
-        axis.hist(array(values), bins=41, range=(-3, 3), color=STEEL)
+        axis.hist(array(values), bins=41, range=(-farthest, farthest), color=STEEL)
         variance = float(values.var())
         axis.set(xlabel=f"score of {literal(name)}", title=f"variance {variance:.3f}", yscale="log")
         parts.append(f"{name} has variance {variance:.2f}")
-    axes[0].set_ylabel("samples (log scale)")
+    axes[0].set_ylabel("scores in this bar (log scale)")
+    axes[0].set_ylim(bottom=0.5)  # a single score is a bar, too
     return Picture(figure, f"Histograms of the score: {', '.join(parts)}.")
 
 
 @styled
 def importance_images(images: Mapping[str, Tensor]) -> Picture:
-    """Importance of each input pixel, shape (H, W) each, on one common log scale; white means exactly zero.
+    """Importance of each input pixel, shape (H, W) each, on one common scale from 0; white means exactly zero.
 
     Raises:
         TypeError, ValueError: no image, another shape, NaN, negative values, or nothing but zeros.
@@ -129,11 +131,11 @@ def importance_images(images: Mapping[str, Tensor]) -> Picture:
     top = max(float(image.max()) for image in images.values())
     zeros = []
     for axis, (name, image) in zip(axes, images.items(), strict=True):
-        shown = axis.imshow(np.ma.masked_equal(array(image), 0), cmap="cividis", norm=LogNorm(top * 1e-4, top))
+        shown = axis.imshow(np.ma.masked_equal(array(image), 0), cmap="cividis", vmin=0, vmax=top)
         axis.set(xticks=[], yticks=[], title=literal(name))
         zeros.append(f"{name}: {int((image == 0).sum())} of {image.numel()} pixels matter nothing")
     figure.colorbar(shown, ax=axes, label="Fisher information", shrink=0.85)
-    return Picture(figure, f"Fisher information of the weights that leave each pixel. {'; '.join(zeros)}.")
+    return Picture(figure, f"Fisher information of the weights that start at each pixel. {'; '.join(zeros)}.")
 
 
 @styled

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from figure_inputs import W, bowls, contours, has_points, is_good, is_upright_at, key, labelled, says
-from matplotlib.colors import to_hex
+from matplotlib.colors import Normalize, to_hex
 
 from cl_teach import figures
 from cl_teach.figures.style import STEEL
@@ -23,6 +23,7 @@ def test_a_cross_marks_each_peak_and_shades_lie_below_it():
     for axis, name, peak in zip(axes, "AB", ((0, 0), (1, 0.5)), strict=False):
         (cross,), (shades,) = axis.lines, contours(axis, filled=True)
         has_points(cross, *peak)
+        assert (cross.get_label(), cross.get_marker()) == ("peak", "X")
         assert axis.get_title() == name and shades.zmax == 0
     assert contours(axes[0], filled=True)[0].zmin == pytest.approx(-4.2) and shades.zmin == -200  # cut off
 
@@ -72,6 +73,7 @@ def test_every_score_is_counted_where_it_lies():
     for axis, counts in zip(axes, ({-2: 1, 0: 2}, {2: 2}), strict=True):
         bars = [bar for bar in axis.patches if bar.get_height()]
         assert {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in bars} == counts
+        assert axis.get_ylim()[0] == 0.5  # on a logarithmic scale one that starts at 1 would hide a single score
 
 
 def test_importance():
@@ -83,7 +85,7 @@ def test_importances_share_one_scale():
     axes = figures.importance_images(images).figure.axes
     for axis, (name, image) in zip(axes, images.items(), strict=False):
         shown = axis.images[0]
-        assert (shown.norm.vmin, shown.norm.vmax) == pytest.approx((1e-4, 1))
+        assert (shown.norm.vmin, shown.norm.vmax) == pytest.approx((0, 1)) and type(shown.norm) is Normalize
         assert axis.get_title() == name and (shown.get_array().mask == (image == 0).numpy()).all()
         assert (shown.get_array().filled(0) == image.numpy()).all()
 
@@ -116,11 +118,13 @@ def test_every_axis_says_what_it_shows():
     assert key(picture) == ["true posterior", "mode", "Laplace (normal)"]
     assert says(left) == ("weight 1", "density", "7 samples", [])
     assert says(right) == ("weight 1", "log density", "the same, as logarithm", [])
-    one, other, scale = figures.terms(W, W, {"p": -bowls()["A"], "q": -bowls()["B"]}).figure.axes
+    picture = figures.terms(W, W, {"p": -bowls()["A"], "q": -bowls()["B"]})
+    one, other, scale = picture.figure.axes
+    assert key(picture) == ["peak"]
     assert (says(one), says(other)) == (("weight 1", "weight 2", "p", []), ("weight 1", "", "q", []))
-    assert scale.get_ylabel() == "log density below its peak"
+    assert scale.get_ylabel() == "below the panel's peak"
     one, other = figures.score_histogram({"v": torch.tensor([-2.0, 1.0]), "w": torch.tensor([2.0, 2.0])}).figure.axes
-    assert says(one) == ("score of v", "samples (log scale)", "variance 4.500", [])
+    assert says(one) == ("score of v", "scores in this bar (log scale)", "variance 4.500", [])
     assert says(other) == ("score of w", "", "variance 0.000", [])
     *_, scale = figures.importance_images({"now": torch.eye(28)}).figure.axes
     assert scale.get_ylabel() == "Fisher information"
@@ -149,13 +153,19 @@ def test_the_panels_of_laplace_hold_the_peak_and_twelve_nats_below_it():
         assert labelled(axis, "mode").get_linestyle() == ":"
 
 
-def test_scores_are_counted_from_minus_three_to_three_on_one_logarithmic_scale():
-    one, other = figures.score_histogram({"v": torch.tensor([-5.0, -2.9, 2.9, 5.0]), "w": torch.zeros(9)}).figure.axes
-    edges = [bar.get_x() for bar in one.patches] + [one.patches[-1].get_x() + one.patches[-1].get_width()]
-    assert len(one.patches) == 41 and (edges[0], edges[-1]) == pytest.approx((-3, 3))
-    assert sum(bar.get_height() for bar in one.patches) == 2  # the others lie outside
+def test_no_score_lies_outside_the_bars_which_are_the_same_for_all_weights():
+    one, other = figures.score_histogram({"v": torch.tensor([-5.0, -2.9, 2.9, 4.0]), "w": torch.zeros(9)}).figure.axes
+    for axis, count in ((one, 4), (other, 9)):
+        edges = [bar.get_x() for bar in axis.patches] + [axis.patches[-1].get_x() + axis.patches[-1].get_width()]
+        assert len(axis.patches) == 41 and (edges[0], edges[-1]) == pytest.approx((-5, 5))
+        assert sum(bar.get_height() for bar in axis.patches) == count
     assert one.get_yscale() == other.get_yscale() == "log"
     assert one.get_ylim() == other.get_ylim() and one.get_xlim() == other.get_xlim()
+
+
+def test_scores_that_are_all_zero_are_counted_too():
+    (axis,) = figures.score_histogram({"w": torch.zeros(9)}).figure.axes
+    assert max(bar.get_height() for bar in axis.patches) == 9
 
 
 def test_pixels_have_no_ticks_and_bars_room_above_one():

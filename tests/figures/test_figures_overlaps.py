@@ -97,7 +97,11 @@ def journeys() -> figures.Journeys:
 
 LOSS = {"A": 0.34 + 4 * T**2, "B": 5.4 * (-3 * T).exp() + 0.3}
 SLICE = replace(LINE, distance=9.4, loss=LOSS)
-POSTERIORS = {"log p(B | θ)": -50 * bowls()["B"], "log p(θ | A)": -90 * bowls()["A"], "log p(θ | A, B)": -80 * bowls()["A"]}
+POSTERIORS = {
+    "log p(D_B | θ)": -50 * bowls()["B"],
+    "log p(θ | D_A)": -90 * bowls()["A"],
+    "log p(θ | D_A, D_B)": -80 * bowls()["A"],
+}
 SCORES = torch.linspace(-2.9, 0.4, 400)
 CHOICES = {"exact": 1.0, "sample": 0.96, "true": 0.24, "predicted": 0.18}
 RUNS = {"none": run(0.1), "L2": run(0.5), "EWC": run(0.7)}
