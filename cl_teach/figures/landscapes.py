@@ -251,7 +251,7 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
 
     Args:
         surface, traces: as for :func:`landscape`.
-        name: the task whose loss is the height, cut off at ``top`` (nats).
+        name: the task whose loss is the height, cut off at ``top`` (nats), with a line at every eighth of it.
 
     Raises:
         ValueError: the surface has no such task, or traces do not belong to it.
@@ -265,7 +265,10 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
     xs, ys = np.meshgrid(array(surface.xs), array(surface.ys))
     height = np.minimum(array(surface.loss[name]), top)
     solid: Any = axis
-    solid.plot_surface(xs, ys, height, color="#E4E4E4", rcount=31, ccount=31, linewidth=0.3, edgecolor="#9A9A9A", zorder=1)
+    solid.plot_surface(xs, ys, height, color="#E8E8E8", rcount=61, ccount=61, linewidth=0, antialiased=False, zorder=1)
+    levels = [k * top / 8 for k in range(1, 8) if height.min() < k * top / 8 < height.max()]
+    if levels:
+        solid.contour(xs, ys, height, levels=levels, colors="#5F5F5F", linewidths=0.8, linestyles="-", zorder=2)
     words = []
     for method, trace in traces.items():
         style, off = style_of(method), hollow(trace)

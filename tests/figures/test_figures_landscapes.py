@@ -280,6 +280,18 @@ def test_two_points_along_each_axis_are_enough():
         figures.landscape(Surface(T[:2], T[:1], *[{"A": torch.zeros(1, 2)}] * 2), TRACES)
 
 
+def test_the_mountain_has_a_line_at_every_eighth_of_its_top(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Axes3D, "contour", lambda axis, *xyz, levels, **style: drawn.append((xyz, levels)))
+    land = surface()
+    figures.surface_3d(land, TRACES, "B", top=1.6)
+    (((_, _, height), levels),) = drawn
+    low, high = height.min(), height.max()
+    assert high <= 1.6 and levels == pytest.approx([k * 0.2 for k in range(1, 8) if low < k * 0.2 < high]) and levels
+    figures.surface_3d(replace(land, loss={**land.loss, "B": torch.ones_like(land.loss["B"])}), {"EWC": WAY}, "B")
+    assert len(drawn) == 1  # a plain has no lines
+
+
 def test_the_mountain_says_what_it_shows():
     axis = figures.surface_3d(surface(), TRACES, "B", top=1.5).figure.axes[0]
     entries = ["no penalty", "L2: off the plane,\nnot drawn", "EWC", THETA_A]
