@@ -16,10 +16,10 @@ def setup() -> None:
     """Make a lesson give the same digits on every machine, and say where it runs.
 
     float64 is the default type, because float32 sums differ between processors in the last bits and training amplifies them;
-    one thread, because the lessons' networks are too small to share out.
+    two threads, where there are two, because the lessons' networks are too small to share out among more.
     """
     torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(1)
+    torch.set_num_threads(min(2, torch.get_num_threads()))
     print(f"cl_teach is ready, running on {_checks.device().type}")
 
 
