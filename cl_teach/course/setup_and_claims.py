@@ -16,10 +16,10 @@ def setup() -> None:
     """Make a lesson give the same digits on every machine, and say where it runs.
 
     float64 is the default type, because float32 sums differ between processors in the last bits and training amplifies them;
-    two threads, where there are two, because the lessons' networks are too small to share out among more.
+    one thread, because the lessons' networks are too small to share out.
     """
     torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+    torch.set_num_threads(1)
     print(f"cl_teach is ready, running on {_checks.device().type}")
 
 

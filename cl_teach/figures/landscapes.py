@@ -297,7 +297,7 @@ def surface_3d(surface: Surface, traces: Mapping[str, Trace], name: str, top: fl
     start = (float(first.x[0]), float(first.y[0]), min(float(first.loss[name][0]), top))
     solid.plot(*start, "o", ms=8, color="black", ls="none", label=THETA_A, zorder=6)
     solid.view_init(35, -125)  # elevation and azimuth in degrees: into the valley, from the side of theta_A
-    solid.set(zlim=(0, top), xlabel="distance", ylabel="distance", zlabel=f"loss on {plain(name)}")
+    solid.set(zlim=(0, top), xlabel="first axis", ylabel="second axis", zlabel=f"loss on {plain(name)}")
     solid.set_aspect("equalxy")
     axis.legend(loc="upper left")
     return Picture(figure, f"Loss on {name} over a plane, as a surface seen from one side. {'; '.join(words)}.")

@@ -52,8 +52,8 @@ def draw_frontier(axis: Axes, sweeps: Sweeps, joint: Pair | None = None) -> None
 def mark_spot(axis: Axes, **options: Any) -> list[Line2D]:
     """A mark for one point of a frontier, and a ring around it that hides none of its neighbours; not yet at any place."""
     return [
-        axis.plot([], [], ms=9, mec="black", mew=1.4, ls="none", zorder=6, **options)[0],
-        axis.plot([], [], "o", ms=20, mfc="none", mec="black", mew=1.2, ls="none", zorder=6, **options)[0],
+        axis.plot([], [], ms=8, mec="black", mew=1.2, ls="none", zorder=6, **options)[0],
+        axis.plot([], [], "o", ms=16, mfc="none", mec="black", mew=1.2, ls="none", zorder=6, **options)[0],
     ]
 
 

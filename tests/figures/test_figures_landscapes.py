@@ -295,7 +295,7 @@ def test_the_mountain_has_a_line_at_every_eighth_of_its_top(monkeypatch):
 def test_the_mountain_says_what_it_shows():
     axis = figures.surface_3d(surface(), TRACES, "B", top=1.5).figure.axes[0]
     entries = ["no penalty", "L2: off the plane,\nnot drawn", "EWC", THETA_A]
-    assert says(axis) == ("distance", "distance", "", entries)
+    assert says(axis) == ("first axis", "second axis", "", entries)
     assert axis.get_zlabel() == "loss on B" and tuple(axis.get_zlim()) == pytest.approx((0, 1.5), abs=0.05)
     assert (axis.elev, axis.azim) == (35, -125)
     ways, ends = axis.lines[0:6:2], axis.lines[1:6:2]
