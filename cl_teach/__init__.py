@@ -25,10 +25,11 @@ from .tasks import (
 from .models import article_cnn, mlp, two_weights
 from .fisher import diagonal_fisher
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty
-from .training import Run, evaluate, learn, train
+from .training import evaluate, learn, train
 
 # Rooms of their own, each behind one door; most are opened when something in them is first asked for.
 from .history import Evaluation, History
+from .runs import Run
 
 if TYPE_CHECKING:
     from .rivals import MAS, SI, output_sensitivity

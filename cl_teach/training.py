@@ -1,4 +1,4 @@
-"""Learn: one task under a penalty, or a sequence of tasks; and see what is left of each.
+"""Learn: one task under a penalty, or a sequence of tasks.
 
 The loss is loss_B + strength / 2 * sum_i P_i (theta_i - m_i)^2 with loss_B a mean over samples: the strength is the lambda
 of Kirkpatrick et al. 2017, eq. 3.
@@ -10,7 +10,6 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,64 +24,8 @@ from ._weights import averaging, buffers_watched, inner, own_modes
 from .history import Evaluation, History, Recorder, evaluation
 from .models import head, random_state
 from .penalties import Penalty
+from .runs import Run
 from .tasks import Task
-
-
-@dataclass
-class Run:
-    """A learnt sequence of T tasks.
-
-    Attributes:
-        accuracy: (T, T) float64; [i, j] is the test accuracy on task j after training on task i, NaN while j is unseen.
-        loss: the same for the mean test cross-entropy.
-        histories: one :class:`History` a task.
-        interrupted: True if Ctrl-C ended the sequence early; rows of tasks not learnt are NaN.
-        untrained: (T,) accuracy on each task before any was learnt.
-        ahead: (T,) accuracy on each task just before it was learnt.
-    """
-
-    accuracy: Tensor
-    loss: Tensor
-    histories: list[History] = field(default_factory=list)
-    interrupted: bool = False
-    untrained: Tensor = field(default_factory=lambda: torch.empty(0))
-    ahead: Tensor = field(default_factory=lambda: torch.empty(0))
-
-    @property
-    def average_accuracy(self) -> float:
-        """Mean accuracy over the tasks seen, after the last one learnt (Lopez-Paz & Ranzato 2017, arXiv:1706.08840, ACC)."""
-        return float(self.accuracy[max(len(self.histories), 1) - 1].nanmean())
-
-    @property
-    def learning_accuracy(self) -> float:
-        """Mean over the tasks of the accuracy just after each was learnt (Riemer et al. 2019, arXiv:1810.11910)."""
-        return float(self.accuracy.diagonal().nanmean())
-
-    @property
-    def forgetting(self) -> float:
-        """Mean over earlier tasks of the best accuracy there was before the last task, minus the one after it; 0 for one task.
-
-        Source: Chaudhry et al. 2018 (arXiv:1801.10112), eq. 3.
-        """
-        before, last = self._earlier()
-        return float((before.nan_to_num(nan=-1.0).max(dim=0).values - last).mean()) if len(last) else 0.0
-
-    @property
-    def backward_transfer(self) -> float:
-        """Mean over earlier tasks of the last accuracy minus the one just after learning (BWT there); 0 for one task."""
-        before, last = self._earlier()
-        return float((last - before.diagonal()).mean()) if len(last) else 0.0
-
-    @property
-    def forward_transfer(self) -> float:
-        """Mean over later tasks of the accuracy just before learning minus that of the untrained network (FWT there)."""
-        gained = (self.ahead - self.untrained)[1 : max(len(self.histories), 1)]
-        return float(gained.mean()) if len(gained) else 0.0
-
-    def _earlier(self) -> tuple[Tensor, Tensor]:
-        """Of all tasks learnt but the last one: the accuracies until then (k, k), and those at the end (k,)."""
-        k = max(len(self.histories), 1) - 1
-        return self.accuracy[:k, :k], self.accuracy[k, :k]
 
 
 def evaluate(model: nn.Module, data: Data, classes: Sequence[int] | None = None) -> Evaluation:

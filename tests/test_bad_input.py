@@ -436,6 +436,16 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("sequence of matrices", lambda w: figures.sequence({"a": w.run.accuracy}), T, r"runs\['a'\]", r"Tensor of shape \(2, 2\)", "a Run"),
     ("sequence, lengths", lambda w: figures.sequence({"a": w.run, "b": w.longer}), V, "runs", "'a': 2, 'b': 3", "same number"),
     ("sequence, joint NaN", lambda w: figures.sequence({"a": w.run}, math.nan), V, "joint", "nan", "at most 1"),
+    ("frame of a matrix", lambda w: figures.sequence_frame(w.run.accuracy, 1), T, "run", "Tensor", "a Run"),
+    ("frame of no task", lambda w: figures.sequence_frame(w.run, 0), V, "learnt", "got 0", "at least 1"),
+    ("frame too far", lambda w: figures.sequence_frame(w.run, 3), V, "learnt", "got 3", "at most 2"),
+    ("frame, title", lambda w: figures.sequence_frame(w.run, 1, 3), T, "title", "3", "text"),  # type: ignore[arg-type]
+    ("overlap of nothing", lambda w: figures.layer_overlap({}), V, "overlaps", "none", "one a layer"),
+    ("overlap, lengths", lambda w: figures.layer_overlap({"a": [0.5], "b": [0.5, 1]}), V, "overlaps", "'a': 1, 'b': 2", "same number"),
+    ("overlap, above 1", lambda w: figures.layer_overlap({"a": [1.5]}), V, r"overlaps\['a'\]", "1.5", "at most 1"),
+    ("intransigence, one", lambda w: w.run.intransigence([0.9]), V, "joint", "got 1", "2 accuracies"),
+    ("intransigence, a number", lambda w: w.run.intransigence(0.9), T, "joint", "0.9", "one a task"),
+    ("intransigence, percent", lambda w: w.run.intransigence([90, 80]), V, "joint", "90", "at most 1"),
     *[
         (f"frontier: {name}", lambda w, data=data: figures.frontier(data), kind, argument, given, works)
         for name, data, kind, argument, given, works in [

@@ -18,7 +18,7 @@ from .bayes import importance_images, label_choices, laplace_frame, score_histog
 from .journeys import Journeys
 from .landscapes import landscape, surface_3d
 from .lines import slices, truth_meter
-from .sequences import sequence
+from .sequences import layer_overlap, sequence, sequence_frame
 from .strengths import frontier, stability, strength_frame
 from .style import METHODS, Picture, Stage, canvas, strength_label
 from .training import digits, forgetting_frame, learning_curves
@@ -39,9 +39,11 @@ __all__ = [
     "label_choices",
     "landscape",
     "laplace_frame",
+    "layer_overlap",
     "learning_curves",
     "score_histogram",
     "sequence",
+    "sequence_frame",
     "slices",
     "stability",
     "strength_frame",

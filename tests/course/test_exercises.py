@@ -127,6 +127,33 @@ def keeps(layer):
     return getattr(layer, "running_mean", None) is not None
 
 
+def matrix_numbers(accuracy):
+    last = len(accuracy) - 1
+    falls = [max(accuracy[j:last, j]) - accuracy[last, j] for j in range(last)]
+    return sum(accuracy[last]) / (last + 1), sum(falls) / last
+
+
+def online_ewc(fishers, weights, decay):
+    precision, anchor = 0.0, None
+    for f, w in zip(fishers, weights, strict=True):
+        precision, anchor = decay * precision + f, w
+    return precision, anchor
+
+
+def pulled(P, m, F, theta):
+    anchor = (P * m + F * theta) / (P + F)
+    return torch.where(anchor.isnan(), m, anchor) - theta
+
+
+def overlap_of(fisher_a, fisher_b):
+    total_a, total_b = (sum(f.sum() for f in fisher.values()) for fisher in (fisher_a, fisher_b))
+    return sum(((fisher_a[name] / total_a) * (fisher_b[name] / total_b)).sqrt().sum() for name in fisher_a)
+
+
+def joined(fisher):
+    return torch.cat([f.flatten() for f in fisher.values()])
+
+
 TRUTH = {"P": "predicted", "Q": "batch means", "R": "weighted", "S": "exact", "T": "true"}
 
 # Each in the form of the solution and in others: other formulas, float32, numpy, plain numbers, lists.
@@ -171,6 +198,14 @@ RIGHT = {
         lambda F, d: (F.diagonal() * d**2).sum() / (d @ F @ d),
         lambda F, d: float((d * F.diag() * d).sum() / torch.einsum("i,ij,j", d, F, d)),
     ],
+    "6.1": [matrix_numbers, lambda a: torch.stack(matrix_numbers(a)).float(), lambda a: [float(n) for n in matrix_numbers(a)]],
+    "6.2": [
+        online_ewc,
+        lambda f, w, d: [sum(d ** (len(f) - 1 - k) * f[k] for k in range(len(f))), w[-1]],
+        lambda f, w, d: tuple(t.float().numpy() for t in online_ewc(f, w, d)),
+    ],
+    "6.3": [pulled, lambda P, m, F, theta: (P * (m - theta)).where(P + F > 0, m - theta) / (P + F).where(P + F > 0, 1.0)],
+    "6.4": [overlap_of, lambda a, b: float(((joined(a) * joined(b)) / (joined(a).sum() * joined(b).sum())).sqrt().sum())],
     "10.1": [hold(keeps), hold(lambda m: False, start=lambda m: [k.train(not keeps(k)) for k in m.modules()])],
     "10.2": [20.0, 20, torch.tensor(20.0), 0.01 * 200 / (1 - 0.9)],
     "10.3": ["statistics"],
@@ -395,6 +430,64 @@ WRONG = {
         (lambda F, d: F @ d, "the result has the shape"),
         (lambda F, d: 0.1, "each weight with itself"),
     ],
+    "6.1": [
+        (lambda a: matrix_numbers(a)[::-1], "exchanged"),
+        (lambda a: (a[-1].mean(), -matrix_numbers(a)[1]), "what is lost counts as positive"),
+        (lambda a: (a[-1].mean(), (a.diagonal() - a[-1])[:-1].mean()), "not from its best"),
+        (lambda a: (a[-1].mean(), (a[-1] - a.diagonal())[:-1].mean()), "backward transfer"),
+        (lambda a: (a[-1].mean(), (a.max(dim=0).values - a[-1]).mean()), "NaN in it"),
+        (lambda a: (a[-1].mean(), np.nanmax(np.nanmax(a.numpy(), 0) - a[-1].numpy())), "suffered most"),
+        (lambda a: (a[-1].mean(), float(np.mean(np.nanmax(a.numpy(), 0) - a[-1].numpy()))), "the last task is counted as well"),
+        (lambda a: (a[-1].mean(), matrix_numbers(a)[1] * (len(a) - 1)), "a sum over tasks, not their mean"),
+        (lambda a: (a.diagonal().mean(), matrix_numbers(a)[1]), "learnt in its turn"),
+        (lambda a: (a.nanmean(), matrix_numbers(a)[1]), "known at the end"),
+        (lambda a: (a.nan_to_num().mean(), matrix_numbers(a)[1]), "as nothing known"),
+        (lambda a: (a[:, 0].mean(), matrix_numbers(a)[1]), "rows and columns"),
+        (lambda a: a[-1].mean(), "has to be 2 numbers, and these are 1"),
+        (lambda a: (0.5, 0.1), "last row only"),
+    ],
+    "6.2": [
+        (lambda f, w, d: online_ewc(f, w, d)[::-1], "exchanged"),
+        (lambda f, w, d: (sum(f), sum(a * b for a, b in zip(f, w, strict=True)) / sum(f)), "the other form of EWC"),
+        (lambda f, w, d: online_ewc(f, w, 1.0), "what is the decay for"),
+        (lambda f, w, d: (d * online_ewc(f, w, d)[0], w[-1]), "when does the fading set in"),
+        (lambda f, w, d: (online_ewc(f[::-1], w, d)[0], w[-1]), "wrong way round"),
+        (lambda f, w, d: (d * sum(f[:-1]) + f[-1], w[-1]), "fades once only"),
+        (lambda f, w, d: (f[-1], w[-1]), "do not vanish"),
+        (lambda f, w, d: (online_ewc(f, w, d)[0], w[0]), "never moves"),
+        (lambda f, w, d: (online_ewc(f, w, d)[0] / len(f), w[-1]), "here it adds up"),
+        (lambda f, w, d: (online_ewc(f, w, d)[0], sum(w) / len(w)), "plain mean"),
+        (lambda f, w, d: online_ewc(f, w, d)[0], "has to be 2 numbers"),
+        (lambda f, w, d: (f[0], w[0]), "comes on top"),
+    ],
+    "6.3": [
+        (lambda P, m, F, theta: (P * m + F * theta) / (P + F) - theta, "what should stand there"),
+        (lambda P, m, F, theta: ((P * m + F * theta) / (P + F) - theta).nan_to_num(), "how far is that from theta"),
+        (lambda P, m, F, theta: -pulled(P, m, F, theta), "from where to where"),
+        (lambda P, m, F, theta: (P * m + F * theta) / (P + F), "with NaN in it"),
+        (lambda P, m, F, theta: pulled(P, m, F, theta) + theta, "the merged anchor itself; how far"),
+        (lambda P, m, F, theta: pulled(F, m, P, theta), "exchanged"),
+        (lambda P, m, F, theta: m - theta, "the new task has moved it"),
+        (lambda P, m, F, theta: (m - theta) / 2, "matter alike"),
+        (lambda P, m, F, theta: P * (m - theta), "a force"),
+        (lambda P, m, F, theta: pulled(P, m, F, theta).abs(), "has a direction"),
+        (lambda P, m, F, theta: pulled(P, m, F, theta).norm(), "one length for all"),
+        (lambda P, m, F, theta: pulled(P, m, F, theta) + 1, "weights that matter to nobody"),
+    ],
+    "6.4": [
+        (lambda a, b: (joined(a) * joined(b)).sqrt().sum(), "neither has been scaled"),
+        (lambda a, b: (joined(a) * joined(b) / joined(a).sum()).sqrt().sum(), "only one of the two"),
+        (lambda a, b: (joined(a) * joined(b)).sum() / (joined(a).sum() * joined(b).sum()), "is a root missing"),
+        (lambda a, b: torch.cosine_similarity(joined(a), joined(b), dim=0), "cosine"),
+        (lambda a, b: (joined(a) * joined(b)).sqrt().sum() / (joined(a).norm() * joined(b).norm()).sqrt(), "length of one"),
+        (lambda a, b: overlap_of(a, b) / joined(a).numel(), "mean over weights"),
+        (lambda a, b: torch.minimum(joined(a) / joined(a).sum(), joined(b) / joined(b).sum()).sum(), "smaller of the two"),
+        (lambda a, b: 1 - overlap_of(a, b), "how much they differ"),
+        (lambda a, b: sum(overlap_of({n: a[n]}, {n: b[n]}) for n in a), "overlaps added up"),
+        (lambda a, b: sum(overlap_of({n: a[n]}, {n: b[n]}) for n in a) / len(a), "scale the whole network"),
+        (lambda a, b: torch.stack([overlap_of({n: a[n]}, {n: b[n]}) for n in a]), "one is asked for the whole"),
+        (lambda a, b: 0.5, "one mean of both shares"),
+    ],
     "10.1": [
         (lambda model: model.train(), "all is in train mode"),
         (lambda model: model.eval(), "all is in eval mode"),
@@ -439,6 +532,10 @@ GIVEN_AWAY = {
     "5.1": ["point-origin", "@u", "norm("],
     "5.3": ["sqrt", "**2", "r1", "hypot"],
     "5.4": ["d@F", "d**2", "diagonal()"],
+    "6.1": ["a[-1]", "accuracy[-1]", "max(", "diagonal()"],
+    "6.2": ["decay*", "decay**", "weights[-1]"],
+    "6.3": ["P*(m", "(P+F)", "P/(P"],
+    "6.4": ["sqrt", ".sum()", "f_a*f_b"],
     "10.1": ["running_mean", "model.train()", ".eval()"],
     "10.2": ["1-momentum", "lr*strength", "1-0.9"],
 }
@@ -465,7 +562,7 @@ def test_every_exercise_is_tested():
 
 def test_every_exercise_stands_in_the_file_of_its_lesson():
     files = list(Path(exercises.__file__).parent.glob("lesson_*.py"))
-    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 10)}
+    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 10)}
     for file in files:
         numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
         lesson = file.stem.removeprefix("lesson_")

@@ -107,6 +107,8 @@ CHOICES = {"exact": 1.0, "sample": 0.96, "true": 0.24, "predicted": 0.18}
 RUNS = {"none": run(0.1), "L2": run(0.5), "EWC": run(0.7)}
 MANY = {f"a long name of method {k}": LESSON_4["EWC"] for k in range(3)}
 
+TEN = torch.rand(10, 10, generator=torch.Generator().manual_seed(0)).double().tril()
+TEN = cl.Run(TEN.masked_fill(torch.ones(10, 10).triu(1) > 0, torch.nan), TEN)
 PICTURES = {
     "digits": lambda: figures.digits([cl.Task(name, DIGITS, DIGITS, tuple(range(10))) for name in ("0°", "permuted")]),
     "learning curves": lambda: figures.learning_curves(learning()),
@@ -143,6 +145,8 @@ PICTURES = {
     "label choices": lambda: figures.label_choices({"after 3 epochs": CHOICES, "after 18 epochs": CHOICES}),
     "sequence": lambda: figures.sequence(RUNS, 0.9),
     "sequence of many": lambda: figures.sequence({f"a long name of method {k}": run(0.1 * k) for k in range(6)}),
+    **{f"frame {k}": lambda k=k: figures.sequence_frame(TEN, k, "online EWC, γ = 0.5, λ = 100") for k in (1, 9, 10)},
+    "overlap by layer": lambda: figures.layer_overlap({"8 × 8 permuted": [0.99, 1, 1], "26 × 26 permuted": [0.5, 0.9, 1]}),
     "truth meter": lambda: figures.truth_meter(dict.fromkeys(("to no penalty", "to EWC, λ = 100", "a random direction"), LINE)),
     "slices": lambda: figures.slices({"no penalty": SLICE, "EWC": SLICE}, level=0.5),
     "slice": lambda: figures.slices({"the end without a penalty": SLICE}),
