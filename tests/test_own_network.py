@@ -644,9 +644,11 @@ def test_transfer_is_computed_as_it_is_defined() -> None:
     assert run.backward_transfer == pytest.approx(((0.75 - 0.9) + (0.85 - 0.95)) / 2)
     assert run.forward_transfer == pytest.approx(((0.5 - 0.2) + (0.25 - 0.3)) / 2)
     assert run.forgetting == pytest.approx(((0.9 - 0.75) + (0.95 - 0.85)) / 2)
-    assert run.intransigence([0.96, 0.9, 0.9]) == pytest.approx(((0.96 - 0.9) + (0.9 - 0.95) + (0.9 - 0.8)) / 3)
+    assert run.intransigence([0.96, 0.9, 0.9]) == pytest.approx(((0.96 - 0.9) + (0.9 - 0.95) + (0.9 - 0.8)) / 3, abs=1e-12)
     short = cl.Run(accuracy, accuracy, [cl.History()] * 2, untrained=run.untrained, ahead=run.ahead)  # interrupted after two
     assert short.backward_transfer == pytest.approx(0.7 - 0.9) and short.forward_transfer == pytest.approx(0.5 - 0.2)
+    first = cl.Run(accuracy, accuracy, [cl.History()], untrained=run.untrained, ahead=run.ahead)
+    assert first.forward_transfer == 0.0
     unlearnt = cl.Run(accuracy.clone(), accuracy, [cl.History()] * 2)
     unlearnt.accuracy[2] = nan
     assert unlearnt.intransigence(torch.tensor([0.96, 0.9, 0.9])) == pytest.approx(((0.96 - 0.9) + (0.9 - 0.95)) / 2)

@@ -1,9 +1,10 @@
 import pytest
 import torch
 from figure_inputs import has_points, history, is_good, key, labelled, run, says
+from matplotlib.colors import to_hex
 
 from cl_teach import Run, figures
-from cl_teach.figures.style import style_of
+from cl_teach.figures.style import STEEL, style_of
 
 
 def test_sequence():
@@ -82,6 +83,7 @@ def test_a_frame_shows_the_matrix_up_to_one_task_and_the_bars_of_that_row(learnt
     (outline,) = left.patches
     assert (outline.get_xy(), outline.get_width(), outline.get_height()) == ((0.5, learnt - 0.5), learnt, 1)
     assert [bar.get_height() for bar in right.patches] == THREE.accuracy[learnt - 1, :learnt].tolist()
+    assert {to_hex(bar.get_facecolor()) for bar in right.patches} == {to_hex(STEEL)}
     has_points(labelled(right, "just after it was learnt"), range(1, learnt + 1), THREE.accuracy.diagonal()[:learnt])
     assert says(left)[:3] == ("accuracy on task (%)", "after learning task", "accuracy matrix")
     assert says(right)[:3] == ("task", "test accuracy", f"after task {learnt}: mean over tasks seen {mean}")
