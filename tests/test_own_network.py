@@ -636,7 +636,7 @@ def test_what_is_watched_must_be_data() -> None:
 
 def test_transfer_is_computed_as_it_is_defined() -> None:
     nan = math.nan
-    accuracy = torch.tensor([[0.9, nan, nan], [0.7, 0.95, nan], [0.75, 0.85, 0.8]]).double()
+    accuracy = torch.tensor([[0.9, nan, nan], [0.7, 0.95, nan], [0.75, 0.85, 0.8]], dtype=torch.float64)
     run = cl.Run(accuracy, accuracy.clone(), [cl.History()] * 3)
     run.untrained, run.ahead = torch.tensor([0.1, 0.2, 0.3]).double(), torch.tensor([0.1, 0.5, 0.25]).double()
     assert run.learning_accuracy == pytest.approx((0.9 + 0.95 + 0.8) / 3)
