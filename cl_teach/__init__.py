@@ -31,7 +31,7 @@ from .training import Run, evaluate, learn, train
 from .history import Evaluation, History
 
 if TYPE_CHECKING:
-    from .rivals import MAS, SI, output_sensitivity
+    from .rivals import MAS, SI, Replay, output_sensitivity
     from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
     from .strengths import suggest_strengths
     from .sweeps import Sweep, sweep
@@ -52,6 +52,7 @@ __all__ = [
     "LatestEWC",
     "OnlineEWC",
     "Penalty",
+    "Replay",
     "Run",
     "Split",
     "Sweep",
@@ -90,7 +91,7 @@ __all__ = [
 
 
 _ROOMS = {
-    "rivals": ("MAS", "SI", "output_sensitivity"),
+    "rivals": ("MAS", "SI", "Replay", "output_sensitivity"),
     "curvature": ("fisher_vector_product", "full_fisher", "kfac", "restricted_fisher"),
     "strengths": ("suggest_strengths",),
     "sweeps": ("Sweep", "sweep"),
