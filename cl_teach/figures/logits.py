@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from .. import _checks
-from .style import RED, REGIONS, TASK_A, Picture, array, canvas, check_title, literal, styled, titled
+from .style import RED, REGIONS, TASK_A, Picture, array, canvas, check_title, key_columns, literal, styled, titled
 
 RIGHT = {"facecolor": TASK_A["color"], "edgecolor": "black"}
 OTHER = {"facecolor": REGIONS[1], "edgecolor": "black"}
@@ -31,8 +31,11 @@ def logits(means: Tensor, right: int, title: str = "") -> Picture:
     _checks.tensor("means", means, "T", "C", finite=False)
     right = _checks.whole_number("right", right, at_least=0)
     check_title(title)
-    if bool(means.isinf().any()) or bool(means.isnan().all(dim=1).any()):
-        raise ValueError("means must hold finite logits, at least one in each row, NaN where an output does not compete yet")
+    bad = int((means.isinf().any(dim=1) | means.isnan().all(dim=1)).sum())
+    if bad:
+        raise ValueError(
+            f"means must hold finite logits, one at least a row, NaN where an output does not compete, got {bad} other rows"
+        )
     if right >= means.shape[1]:
         raise ValueError(f"right must be below the {means.shape[1]} outputs that there are, got {right}")
     n, width = means.shape[1], max(4.2, 0.9 + 1.5 * len(means))
@@ -51,7 +54,8 @@ def logits(means: Tensor, right: int, title: str = "") -> Picture:
     axes[0].set_ylabel("mean logit")
     axes[len(axes) // 2].set_xlabel("output")
     keys = {f"output {right}, the right one": RIGHT, "another output": OTHER, "another, and the highest": WRONG}
-    figure.legend(handles=[Patch(label=label, **look) for label, look in keys.items()], loc="outside lower center", ncols=3)
+    patches = [Patch(label=label, **look) for label, look in keys.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=min(3, key_columns(keys, width)))
     if title:
         figure.suptitle(literal(title))
     return Picture(figure, titled(title, f"Mean logits on images of {right}: {', '.join(parts)}."))
