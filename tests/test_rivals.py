@@ -52,7 +52,7 @@ def test_before_the_first_task_there_is_nothing_to_mix() -> None:
     assert cl.Replay(n=3).mixed(first) is first
 
 
-@pytest.mark.parametrize(("n", "tasks", "often"), [(3, 1, 4), (3, 2, 2), (12, 1, 1), (12, 4, 1), (5, 1, 2)])
+@pytest.mark.parametrize(("n", "tasks", "often"), [(3, 1, 4), (3, 2, 2), (12, 1, 1), (12, 4, 1), (5, 1, 2), (7, 1, 2)])
 def test_old_and_new_are_about_as_many(n: int, tasks: int, often: int) -> None:
     memory = cl.Replay(n)
     for k in range(tasks):
