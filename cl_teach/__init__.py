@@ -32,7 +32,7 @@ from .history import Evaluation, History
 from .runs import Run
 
 if TYPE_CHECKING:
-    from .rivals import MAS, SI, output_sensitivity
+    from .rivals import MAS, SI, Replay, output_sensitivity
     from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
     from .strengths import suggest_strengths
     from .sweeps import Sweep, sweep
@@ -53,6 +53,7 @@ __all__ = [
     "LatestEWC",
     "OnlineEWC",
     "Penalty",
+    "Replay",
     "Run",
     "Split",
     "Sweep",
@@ -91,7 +92,7 @@ __all__ = [
 
 
 _ROOMS = {
-    "rivals": ("MAS", "SI", "output_sensitivity"),
+    "rivals": ("MAS", "SI", "Replay", "output_sensitivity"),
     "curvature": ("fisher_vector_product", "full_fisher", "kfac", "restricted_fisher"),
     "strengths": ("suggest_strengths",),
     "sweeps": ("Sweep", "sweep"),

@@ -1,9 +1,13 @@
-"""Other answers to 'what matters': synaptic intelligence (SI) looks at training, memory-aware synapses (MAS) at the outputs."""
+"""Other answers to 'what matters': synaptic intelligence (SI) looks at training, memory-aware synapses (MAS) at the outputs.
+
+And one to 'what is held': a small memory (replay) holds no weights, but some of the data.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +19,7 @@ from .fast.columns import Columns
 from .fast.per_sample import mean_moments
 from .fisher import plain_squares
 from .penalties import Penalty
+from .tasks import Split, Task
 
 
 @plain_autograd()
@@ -123,3 +128,52 @@ class MAS(Penalty):
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
         return output_sensitivity(model, data, n=self.n, classes=classes)
+
+
+class Replay:
+    """A small memory of ``n`` training samples a task, to be learnt again beside those of the next (Chaudhry et al. 2019,
+    "On tiny episodic memories in continual learning", arXiv:1902.10486). Call ``keep`` when a task has been learnt, and train
+    on what ``mixed`` makes of the next one, with a penalty or without.
+
+    Args:
+        n: samples kept of each task, drawn at random.
+        seed: of this draw.
+
+    Attributes:
+        kept: one :class:`Split` of ``n`` samples a task.
+        classes: those of all tasks kept.
+    """
+
+    def __init__(self, n: int, seed: int = 0) -> None:
+        self.n = _checks.whole_number("n", n, at_least=1)
+        self.kept: list[Split] = []
+        self.classes: set[int] = set()
+        self._generator = torch.Generator().manual_seed(_checks.seed(seed))
+
+    def keep(self, task: Task) -> None:
+        """Remember some of the task's training samples. ValueError if it has too few, or of another kind than those kept."""
+        data = self._training_data(task)
+        _checks.sample_count("n", self.n, len(data))
+        chosen = torch.randperm(len(data), generator=self._generator)[: self.n]
+        self.kept.append(Split(data.x[chosen], data.y[chosen]))
+        self.classes |= set(task.classes)
+
+    def mixed(self, task: Task) -> Task:
+        """``task`` with all that is kept among its training data, as often as it takes for old and new to be about as many.
+
+        Its classes become those of all tasks met: training chooses between them, also where each task has a head of its own.
+        With nothing kept yet it is ``task`` itself. ValueError for samples of another kind than those kept.
+        """
+        new = self._training_data(task)
+        if not self.kept:
+            return task
+        parts = [new, *self.kept * max(1, round(len(new) / (self.n * len(self.kept))))]
+        both = Split(torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts]))
+        return replace(task, train=both, classes=tuple(self.classes | set(task.classes)))
+
+    def _training_data(self, task: Task) -> Split:
+        data = _checks.kind("task", task, Task, "a cl_teach.Task, as Task(name, train, test, classes) makes one").train
+        new, old = ((tuple(part.x.shape[1:]), part.x.dtype, str(part.x.device)) for part in (data, (self.kept or [data])[0]))
+        if new != old:
+            raise ValueError(f"task must have samples of the shape, type and device that are kept, {old}, got {new}")
+        return data

@@ -651,7 +651,9 @@ def test_transfer_is_computed_as_it_is_defined() -> None:
     assert first.forward_transfer == 0.0
     unlearnt = cl.Run(accuracy.clone(), accuracy, [cl.History()] * 2)
     unlearnt.accuracy[2] = nan
-    assert unlearnt.intransigence(torch.tensor([0.96, 0.9, 0.9])) == pytest.approx(((0.96 - 0.9) + (0.9 - 0.95)) / 2)
+    assert unlearnt.intransigence(torch.tensor([0.96, 0.9, 0.9], dtype=torch.float64)) == pytest.approx(
+        ((0.96 - 0.9) + (0.9 - 0.95)) / 2
+    )
     one = cl.Run(accuracy[:1, :1], accuracy[:1, :1], [cl.History()])
     assert (one.forgetting, one.backward_transfer, one.forward_transfer) == (0.0, 0.0, 0.0)
 

@@ -8,6 +8,7 @@ A file a subject, in the order of the lessons:
 - ``strengths``: what each strength keeps and learns
 - ``bayes``: from Bayes to the Fisher information
 - ``sequences``: many tasks, one after another
+- ``logits``: what the outputs say of images whose task is over
 - ``lines``: loss along straight lines, true and predicted
 - ``landscapes``: loss over planes, and the ways of training there
 - ``journeys``: any run at any of its steps
@@ -18,6 +19,7 @@ from .bayes import importance_images, label_choices, laplace_frame, score_histog
 from .journeys import Journeys
 from .landscapes import landscape, surface_3d
 from .lines import slices, truth_meter
+from .logits import logits
 from .sequences import layer_overlap, sequence, sequence_frame
 from .strengths import frontier, stability, strength_frame
 from .style import METHODS, Picture, Stage, canvas, strength_label
@@ -41,6 +43,7 @@ __all__ = [
     "laplace_frame",
     "layer_overlap",
     "learning_curves",
+    "logits",
     "score_histogram",
     "sequence",
     "sequence_frame",

@@ -154,6 +154,23 @@ def joined(fisher):
     return torch.cat([f.flatten() for f in fisher.values()])
 
 
+def among(logits, seen):
+    return torch.tensor(seen)[logits[:, seen].argmax(1)]
+
+
+def masked(logits, seen):
+    others = [c for c in range(logits.shape[1]) if c not in seen]
+    return logits.index_fill(1, torch.tensor(others), -math.inf).argmax(1)
+
+
+def grown(weight, bias, new_weight, new_bias):
+    return torch.cat([weight, new_weight]), torch.cat([bias, new_bias])
+
+
+def more(weight, bias, n):
+    return grown(weight, bias, torch.zeros(n, weight.shape[1]).double(), torch.zeros(n).double())
+
+
 TRUTH = {"P": "predicted", "Q": "batch means", "R": "weighted", "S": "exact", "T": "true"}
 
 # Each in the form of the solution and in others: other formulas, float32, numpy, plain numbers, lists.
@@ -206,6 +223,19 @@ RIGHT = {
     ],
     "6.3": [pulled, lambda P, m, F, theta: (P * (m - theta)).where(P + F > 0, m - theta) / (P + F).where(P + F > 0, 1.0)],
     "6.4": [overlap_of, lambda a, b: float(((joined(a) * joined(b)) / (joined(a).sum() * joined(b).sum())).sqrt().sum())],
+    "7.1": [
+        among,
+        masked,
+        lambda z, seen: [seen[k] for k in z[:, seen].argmax(1).tolist()],
+        lambda z, seen: among(z.softmax(1), seen).float(),
+    ],
+    "7.2": [
+        lambda seen, size: min(1, size / (seen + 1)),
+        lambda seen, size: 1 if seen < size else size / (1 + seen),
+        lambda seen, size: torch.tensor(size / (seen + 1), dtype=torch.float32).clamp(max=1),
+    ],
+    "7.3": [more, lambda w, b, n: [t.float() for t in more(w, b, n)], lambda w, b, n: [t.numpy() for t in more(w, b, n)]],
+    "7.4": [0.822, 0.62, torch.tensor(0.7)],
     "10.1": [hold(keeps), hold(lambda m: False, start=lambda m: [k.train(not keeps(k)) for k in m.modules()])],
     "10.2": [20.0, 20, torch.tensor(20.0), 0.01 * 200 / (1 - 0.9)],
     "10.3": ["statistics"],
@@ -488,6 +518,60 @@ WRONG = {
         (lambda a, b: torch.stack([overlap_of({n: a[n]}, {n: b[n]}) for n in a]), "one is asked for the whole"),
         (lambda a, b: 0.5, "one mean of both shares"),
     ],
+    "7.1": [
+        (lambda z, seen: z.argmax(1), "never met"),
+        (lambda z, seen: z[:, seen].argmax(1), "places in the list"),
+        (lambda z, seen: z[:, : len(seen)].argmax(1), "because they come first"),
+        (lambda z, seen: (z * torch.zeros_like(z).index_fill(1, torch.tensor(seen), 1.0)).argmax(1), "set to zero"),
+        (lambda z, seen: among(z, seen[-2:]), "latest two"),
+        (lambda z, seen: among(-z, seen), "least likely"),
+        (lambda z, seen: z[:, seen].max(1).values, "these are logits"),
+        (lambda z, seen: z[:, seen].softmax(1).amax(1), "these are probabilities"),
+        (lambda z, seen: among(z.abs(), seen), "speaks against"),
+        (lambda z, seen: z[:, seen], "the result has the shape"),
+        (lambda z, seen: among(z, seen)[:, None], "the result has the shape"),
+        (lambda z, seen: seen[0], "one number, where the shape"),
+        (lambda z, seen: torch.full((len(z),), seen[-1]), "who takes part"),
+    ],
+    "7.2": [
+        (lambda seen, size: size / (seen + 1), "above 1"),
+        (lambda seen, size: min(1, size / seen), "the new picture is one of those met"),
+        (lambda seen, size: 1 / (seen + 1), "right for a memory of one picture"),
+        (lambda seen, size: 1 if seen < size else 1 / (seen + 1), "once the memory is full, this is right"),
+        (lambda seen, size: 1, "the early ones fade"),
+        (lambda seen, size: float(seen < size), "the first ones only"),
+        (lambda seen, size: 1 if seen < size else 0.5, "how many came before"),
+        (lambda seen, size: (seen + 1) / size, "upside down"),
+        (lambda seen, size: 1 - min(1, size / (seen + 1)), "thrown away"),
+        (lambda seen, size: 1 if seen < size else 1 / size, "the size alone"),
+        (lambda seen, size: 0.3, "what is that chance"),
+        (lambda seen, size: 2 * min(1, size / (seen + 1)), "constant factor"),
+    ],
+    "7.3": [
+        (lambda w, b, n: tuple(t.flip(0) for t in more(w.flip(0), b.flip(0), n)), "before the old ones"),
+        (lambda w, b, n: (torch.cat([w, torch.zeros(len(w), n).double()], 1), b), "an output is a row"),
+        (lambda w, b, n: (more(w, b, n)[0], b), "each output needs a bias"),
+        (lambda w, b, n: (w, more(w, b, n)[1]), "the weights have not"),
+        (lambda w, b, n: tuple(0 * t for t in more(w, b, n)), "is lost"),
+        (lambda w, b, n: more(w, b, n - len(w)), "in all"),
+        (lambda w, b, n: more(w, b, 1), "one new output"),
+        (lambda w, b, n: grown(w, b, w[-1].repeat(n, 1), b[-1].repeat(n)), "copies"),
+        (lambda w, b, n: grown(w, b, 0 * w[:1].repeat(n, 1), torch.ones(n).double()), "start ahead"),
+        (lambda w, b, n: tuple(t[len(w) :] for t in more(w, b, n)), "where are the old ones"),
+        (lambda w, b, n: more(w, b, n)[0], "has to be 2 numbers"),
+        (lambda w, b, n: {"weight": w, "bias": b}, "no dict"),
+        (lambda w, b, n: grown(w, b, torch.randn(n, w.shape[1]).double(), torch.randn(n).double()), "the old ones first"),
+    ],
+    "7.4": [
+        (0.18, "with all ten outputs competing"),
+        (0.521, "one of the middle tasks"),
+        (0.892, "EWC's network"),
+        (0.907, "the last task alone"),
+        (0.963, "a head for each task"),
+        (0.976, "the first task alone"),
+        (82.2, "in percent"),
+        (0.0, "only its own two outputs"),
+    ],
     "10.1": [
         (lambda model: model.train(), "all is in train mode"),
         (lambda model: model.eval(), "all is in eval mode"),
@@ -536,6 +620,9 @@ GIVEN_AWAY = {
     "6.2": ["decay*", "decay**", "weights[-1]"],
     "6.3": ["P*(m", "(P+F)", "P/(P"],
     "6.4": ["sqrt", ".sum()", "f_a*f_b"],
+    "7.1": ["argmax", "[:,seen]", "seen["],
+    "7.2": ["size/", "min(", "seen+1"],
+    "7.3": ["cat(", "torch.zeros", "new_zeros"],
     "10.1": ["running_mean", "model.train()", ".eval()"],
     "10.2": ["1-momentum", "lr*strength", "1-0.9"],
 }
@@ -562,7 +649,7 @@ def test_every_exercise_is_tested():
 
 def test_every_exercise_stands_in_the_file_of_its_lesson():
     files = list(Path(exercises.__file__).parent.glob("lesson_*.py"))
-    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 10)}
+    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 7, 10)}
     for file in files:
         numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
         lesson = file.stem.removeprefix("lesson_")

@@ -105,6 +105,9 @@ POSTERIORS = {
 SCORES = torch.linspace(-2.9, 0.4, 400)
 CHOICES = {"exact": 1.0, "sample": 0.96, "true": 0.24, "predicted": 0.18}
 RUNS = {"none": run(0.1), "L2": run(0.5), "EWC": run(0.7)}
+STAIRCASE = torch.tensor(
+    [[7.0 * (c // 2) - 6 * (c % 2) + 3 if c < 2 * i else math.nan for c in range(10)] for i in range(1, 6)]
+)
 MANY = {f"a long name of method {k}": LESSON_4["EWC"] for k in range(3)}
 
 TEN = torch.rand(10, 10, generator=torch.Generator().manual_seed(0)).double().tril()
@@ -147,6 +150,10 @@ PICTURES = {
     "sequence of many": lambda: figures.sequence({f"a long name of method {k}": run(0.1 * k) for k in range(6)}),
     **{f"frame {k}": lambda k=k: figures.sequence_frame(TEN, k, "online EWC, γ = 0.5, λ = 100") for k in (1, 9, 10)},
     "overlap by layer": lambda: figures.layer_overlap({"8 × 8 permuted": [0.99, 1, 1], "26 × 26 permuted": [0.5, 0.9, 1]}),
+    "logits": lambda: figures.logits(STAIRCASE, 0, "pictures of a 0, EWC with λ = 10⁶"),
+    "logits, all below zero": lambda: figures.logits(-STAIRCASE - 4, 8),
+    "logits of one task": lambda: figures.logits(STAIRCASE[:1], 1, "pictures of a 1"),
+    "logits of many outputs": lambda: figures.logits(torch.linspace(-300, 900, 60).view(2, 30), 12),
     "truth meter": lambda: figures.truth_meter(dict.fromkeys(("to no penalty", "to EWC, λ = 100", "a random direction"), LINE)),
     "slices": lambda: figures.slices({"no penalty": SLICE, "EWC": SLICE}, level=0.5),
     "slice": lambda: figures.slices({"the end without a penalty": SLICE}),
