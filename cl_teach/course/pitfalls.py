@@ -26,7 +26,7 @@ def squared_batch_mean(model: nn.Module, data: Split, batch_size: int = 128) -> 
     Gradients of different samples cancel before they are squared, so the result is smaller by up to the batch size, and by
     more the better the model fits. Only with ``batch_size=1`` is it the Fisher information with true labels.
     """
-    total = _zeros(model, data, batch_size)
+    total, data = _begun(model, data, batch_size)
     with eval_mode(model):
         for x, y in zip(data.x.split(batch_size), data.y.split(batch_size), strict=True):
             for name, g in _gradient(model, x, y).items():
@@ -48,7 +48,7 @@ def squared_sum_in_train_mode(model: nn.Module, data: Split, batch_size: int = 2
 
     At a minimum the sum is zero whatever matters to the model: what is left is noise, of the batches' order and of dropout.
     """
-    total = _zeros(model, data, batch_size)
+    total, data = _begun(model, data, batch_size)
     with own_modes(model):
         model.train()
         for x, y in zip(data.x.split(batch_size), data.y.split(batch_size), strict=True):
@@ -71,7 +71,7 @@ def weighted_by_probability(model: nn.Module, data: Split) -> Named:
     Where the model is right the other labels' terms are missing, and they are the large ones; where it is wrong the weight
     is small. The expectation needs every label, or a label drawn from the model and no weight.
     """
-    total = _zeros(model, data)
+    total, data = _begun(model, data)
     with eval_mode(model):
         for x, y in zip(data.x.split(1), data.y.split(1), strict=True):
             with torch.no_grad():
@@ -86,7 +86,7 @@ def last_sample_dropped(model: nn.Module, data: Split, batch_size: int = 256) ->
 
     Harmless for most N, which is why it stays; at N = 1 nothing is seen at all.
     """
-    total = _zeros(model, data, batch_size)
+    total, data = _begun(model, data, batch_size)
     for start in range(0, len(data) - 1, batch_size):
         batch = Split(data.x[start : start + batch_size], data.y[start : start + batch_size])
         for name, f in diagonal_fisher(model, batch, "true").items():
@@ -99,7 +99,7 @@ def one_sample_too_many(model: nn.Module, data: Split, n: int) -> Named:
 
     The result is too large by about 1 / n: a factor of two at n = 1.
     """
-    total = _zeros(model, data)
+    total, data = _begun(model, data)
     _checks.sample_count("n", n, len(data))
     for i in range(len(data)):
         if i > n:
@@ -136,11 +136,13 @@ def silently_zero_penalty(model: nn.Module, precision: Mapping[str, Tensor], anc
     return total
 
 
-def _zeros(model: nn.Module, data: Split, batch_size: int = 1) -> Named:
-    """What is added to, once the arguments are what they should be: this much even these functions ask."""
+def _begun(model: nn.Module, data: Split, batch_size: int = 1) -> tuple[Named, Split]:
+    """What is added to, and the data as the model takes them, once the arguments are what they should be."""
     _checks.kind("data", data, Split, "a cl_teach.Split such as task.train")
     _checks.whole_number("batch_size", batch_size, at_least=1)
-    return {name: torch.zeros_like(p, requires_grad=False) for name, p in _checks.trainable(model).items()}
+    parameters = _checks.trainable(model)
+    like = next(iter(parameters.values()))
+    return {name: torch.zeros_like(p, requires_grad=False) for name, p in parameters.items()}, data.to(like.device, like.dtype)
 
 
 def _gradient(model: nn.Module, x: Tensor, y: Tensor) -> Named:

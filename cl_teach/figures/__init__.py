@@ -8,6 +8,7 @@ A file a subject, in the order of the lessons:
 - ``strengths``: what each strength keeps and learns
 - ``bayes``: from Bayes to the Fisher information
 - ``sequences``: many tasks, one after another
+- ``exhibits``: a wrong importance beside the right one
 - ``logits``: what the outputs say of images whose task is over
 - ``lines``: loss along straight lines, true and predicted
 - ``landscapes``: loss over planes, and the ways of training there
@@ -16,6 +17,7 @@ A file a subject, in the order of the lessons:
 """
 
 from .bayes import importance_images, label_choices, laplace_frame, score_histogram, terms
+from .exhibits import exhibit
 from .journeys import Journeys
 from .landscapes import landscape, surface_3d
 from .lines import slices, truth_meter
@@ -35,6 +37,7 @@ __all__ = [
     "circle",
     "digits",
     "ellipse",
+    "exhibit",
     "forgetting_frame",
     "frontier",
     "importance_images",

@@ -225,36 +225,51 @@ _SUSPECTS: dict[str, tuple[str, Callable[[nn.Module, Split], Named]]] = {
 }
 
 
+def boxed(inside: Callable[[nn.Module, Split], Named]) -> Callable[[nn.Module, Split], Named]:
+    """The same function under a name that says nothing, for data of any type and on any device."""
+
+    def suspect(model: nn.Module, data: Split) -> Named:
+        weight = next(model.parameters())
+        return inside(model, data.to(weight.device, weight.dtype))
+
+    return suspect
+
+
 def suspects() -> dict[str, Callable[[nn.Module, Split], Named]]:
     """Five functions that all say they compute a diagonal Fisher, by letter; one of them does (exercise 3.3).
 
     Each takes a model and a :class:`cl_teach.Split`, and gives a dict like ``cl.diagonal_fisher``.
     """
-
-    def box(inside: Callable[[nn.Module, Split], Named]) -> Callable[[nn.Module, Split], Named]:
-        def suspect(model: nn.Module, data: Split) -> Named:
-            weight = next(model.parameters())
-            return inside(model, data.to(weight.device, weight.dtype))
-
-        return suspect
-
-    return {letter: box(inside) for letter, (_, inside) in _SUSPECTS.items()}
+    return {letter: boxed(inside) for letter, (_, inside) in _SUSPECTS.items()}
 
 
 @dataclass(frozen=True)
 class Suspects(Exercise):
-    """A name for each suspect is asked, as a dict."""
+    """A name for each suspect is asked, as a dict.
+
+    Args:
+        truth: letter -> name.
+        experiments: each name that may be given -> what would speak for it.
+    """
+
+    truth: Mapping[str, str]
+    experiments: Mapping[str, str]
 
     def wrong(self, answer: Any, generator: torch.Generator) -> str:
-        if not isinstance(answer, Mapping) or set(answer) != set(_SUSPECTS):
-            raise Wrong(f"answer with a dict that says something of each of {', '.join(_SUSPECTS)}")
-        if strange := [name for name in answer.values() if not isinstance(name, str) or name not in NAMES]:
-            raise Wrong(f"{strange[0]!r} is none of {', '.join(map(repr, NAMES))}"[:300])
-        wrong = [letter for letter, (name, _) in _SUSPECTS.items() if answer[letter] != name]
+        if not isinstance(answer, Mapping) or set(answer) != set(self.truth):
+            raise Wrong(f"answer with a dict that says something of each of {', '.join(self.truth)}")
+        known = self.experiments
+        if strange := [name for name in answer.values() if not isinstance(name, str) or name not in known]:
+            raise Wrong(f"{strange[0]!r} is none of {', '.join(map(repr, known))}"[:300])
+        wrong = [letter for letter, name in self.truth.items() if answer[letter] != name]
         if not wrong:
             return ""
         first, others = wrong[0], f" (Nor is all right with {', '.join(wrong[1:])})" if wrong[1:] else ""
-        return f"{first} is not {answer[first]!r}. {EXPERIMENTS[answer[first]]}{others}"
+        return f"{first} is not {answer[first]!r}. {known[answer[first]]}{others}"
 
 
-EXERCISES["3.3"] = Suspects(task='name what each of suspects() computes, such as {"P": "true", ...}.')
+EXERCISES["3.3"] = Suspects(
+    task='name what each of suspects() computes, such as {"P": "true", ...}.',
+    truth={letter: name for letter, (name, _) in _SUSPECTS.items()},
+    experiments=EXPERIMENTS,
+)
