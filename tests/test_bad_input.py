@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 import cl_teach as cl
 from cl_teach import _checks, _mnist, figures, landscapes, sweeps
 from cl_teach.course import pitfalls
+from cl_teach.course.versions import V1, V3
 from cl_teach.landscapes import surfaces
 from cl_teach.sweeps import Result
 
@@ -561,6 +562,12 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("check, a number", lambda w: cl.check(4.1, 1), V, "exercise", "4.1", "'4.1'"),
     ("pitfalls of a Task", lambda w: pitfalls.squared_batch_mean(w.model, w.task), T, "data", "got Task", "task.train"),
     ("pitfalls, batch_size", lambda w: pitfalls.squared_batch_mean(w.model, w.task.train, 0), V, "batch_size", "0", "at least 1"),
+    ("versions of a loader", lambda w: V1(n=2).importance(w.model, [1], None), T, "data", "list", "task.train"),
+    ("versions, labels", lambda w: V1("exact"), V, "labels", "'exact'", "'predicted', 'true', 'sampled'"),
+    ("versions, method", lambda w: V3("SI"), V, "method", "'SI'", "'EWC', 'EWC_online', 'L2'"),
+    ("exhibit of one", lambda w: figures.exhibit({"a": {"w": zeros(2)}}, {"a": {1: 0.5}}, "a"), V, "importances and average", r"\['a'\]", "two names"),
+    ("exhibit, shown", lambda w: figures.exhibit(dict.fromkeys("ab", {"w": zeros(2)}), dict.fromkeys("ab", {1: 0.5}), "c"), V, "shown", "'c'", "'a', 'b'"),
+    ("exhibit, per cent", lambda w: figures.exhibit(dict.fromkeys("ab", {"w": zeros(2)}), dict.fromkeys("ab", {1: 50}), "a"), V, r"average\['a'\]\[1\]", "50", "share"),
     # what users of a model hold already
     ("seed of a text", lambda w: tiny(5, seed="1"), T, "seed", "'1'", "whole number"),
     ("true as a number", lambda w: cl.train(w.model, w.task, lr=np.True_), T, "lr", "True", "number"),

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import cl_teach as cl
 from cl_teach.course import exercises, suspects
-from cl_teach.course.exercises import EXERCISES
+from cl_teach.course.exercises import EXERCISES, lesson_8
 from cl_teach.course.exercises.exercise import Function, Number, Wrong
 from cl_teach.course.exercises.lesson_3 import NAMES
 
@@ -171,6 +171,25 @@ def more(weight, bias, n):
     return grown(weight, bias, torch.zeros(n, weight.shape[1]).double(), torch.zeros(n).double())
 
 
+def squares(g, B):
+    return g.square().mean(0) + (B - 1) * g.mean(0).square()
+
+
+def slid(a, b, h, k, epochs):
+    theta = a
+    for _ in range(epochs):
+        theta = (h * b + k * theta) / (h + k)
+    return theta
+
+
+SIX = {
+    "U": "weighted",
+    "V": "batch mean times size",
+    "W": "predicted",
+    "X": "sum",
+    "Y": "exact",
+    "Z": "batch mean",
+}
 TRUTH = {"P": "predicted", "Q": "batch means", "R": "weighted", "S": "exact", "T": "true"}
 
 # Each in the form of the solution and in others: other formulas, float32, numpy, plain numbers, lists.
@@ -236,6 +255,14 @@ RIGHT = {
     ],
     "7.3": [more, lambda w, b, n: [t.float() for t in more(w, b, n)], lambda w, b, n: [t.numpy() for t in more(w, b, n)]],
     "7.4": [0.822, 0.62, torch.tensor(0.7)],
+    "8.1": [SIX],
+    "8.2": [
+        squares,
+        lambda g, B: (g.var(0, unbiased=False) / B + g.mean(0) ** 2) * B,
+        lambda g, B: squares(g, B).float().numpy(),
+    ],
+    "8.3": [slid, lambda a, b, h, k, n: b + (a - b) / (1 + h / k) ** n, lambda *args: torch.tensor(slid(*args)).float()],
+    "8.4": [lambda c, n: 2 * c * (n + 1) / n, lambda c, n: torch.tensor(2 * (c + c / n), dtype=torch.float32)],
     "10.1": [hold(keeps), hold(lambda m: False, start=lambda m: [k.train(not keeps(k)) for k in m.modules()])],
     "10.2": [20.0, 20, torch.tensor(20.0), 0.01 * 200 / (1 - 0.9)],
     "10.3": ["statistics"],
@@ -572,6 +599,54 @@ WRONG = {
         (82.2, "in percent"),
         (0.0, "only its own two outputs"),
     ],
+    "8.1": [
+        (SIX | {"U": "exact"}, "U is not 'exact'. Then other labels"),
+        (SIX | {"V": "batch mean"}, "V is not 'batch mean'. Then one image 128 times"),
+        (SIX | {"V": "true"}, "V is not 'true'. Then it would be larger"),
+        (SIX | {"W": "sample"}, "W is not 'sample'. Then other labels"),
+        (SIX | {"W": "weighted"}, "W is not 'weighted'. Then labels"),
+        (SIX | {"X": "batch mean times size"}, "X is not 'batch mean times size'. Then one image"),
+        (SIX | {"Y": "predicted"}, "Y is not 'predicted'. Then other labels"),
+        (SIX | {"Z": "sum"}, "Z is not 'sum'. Then all images twice"),
+        (SIX | {"X": "batch mean", "Z": "sum"}, "Nor is all right with Z"),
+        (SIX | {"Y": "the best"}, "'the best' is none of"),
+        ({"U": "weighted"}, "each of U, V, W, X, Y, Z"),
+    ],
+    "8.2": [
+        (lambda g, B: (g**2).mean(0), "what it should be"),
+        (lambda g, B: g.mean(0) ** 2, "if a batch holds everything"),
+        (lambda g, B: B * g.mean(0) ** 2, "scatters around"),
+        (lambda g, B: (g**2).mean(0) + B * g.mean(0) ** 2, "pair an image with another"),
+        (lambda g, B: g.var(0, unbiased=False), "the variance"),
+        (lambda g, B: squares(g, B) / B, "then it is multiplied"),
+        (lambda g, B: B * (g**2).mean(0), "if all gradients in a batch were equal"),
+        (lambda g, B: (g**2).mean(0) + (B - 1) * g.mean(0), "mean of a product"),
+        (lambda g, B: 3 * squares(g, B), "constant factor"),
+        (lambda g, B: squares(g, B).sum(), "one number"),
+        (lambda g, B: g.abs().mean(0), "sum of B times B products"),
+    ],
+    "8.3": [
+        (lambda a, b, h, k, n: (h * b + k * a) / (h + k), "with a fixed anchor"),
+        (lambda a, b, h, k, n: b, "it has not arrived"),
+        (lambda a, b, h, k, n: a, "nothing would be learnt"),
+        (lambda a, b, h, k, n: slid(a, b, h, k, n - 1), "one epoch is missing"),
+        (lambda a, b, h, k, n: slid(a, b, h, k, n + 1), "one epoch too many"),
+        (lambda a, b, h, k, n: slid(a, b, k, h, n), "the parts are exchanged"),
+        (lambda a, b, h, k, n: a + (b - a) * (h / (h + k)) ** n, "it would come back"),
+        (lambda a, b, h, k, n: a + n * (b - a) * h / (h + k), "as far as the first"),
+        (lambda a, b, h, k, n: a + b, "where does the first epoch end"),
+    ],
+    "8.4": [
+        (lambda c, n: c, "one image more than it divides by"),
+        (lambda c, n: 2 * c, "how many images are summed"),
+        (lambda c, n: c + c / n, "what stands in front"),
+        (lambda c, n: c / 2, "and the loop takes one image too many"),
+        (lambda c, n: c * (n + 1) / n / 2, "the images are right; the factor of the paper is on the wrong side"),
+        (lambda c, n: 2 * c * n / (n + 1), "too large, not too small"),
+        (lambda c, n: 2 * c * (n + 1), "it is divided by n"),
+        (lambda c, n: 2 * c * (n + 2) / n, "Count for n = 1"),
+        (lambda c, n: n, "for n = 1"),
+    ],
     "10.1": [
         (lambda model: model.train(), "all is in train mode"),
         (lambda model: model.eval(), "all is in eval mode"),
@@ -623,6 +698,9 @@ GIVEN_AWAY = {
     "7.1": ["argmax", "[:,seen]", "seen["],
     "7.2": ["size/", "min(", "seen+1"],
     "7.3": ["cat(", "torch.zeros", "new_zeros"],
+    "8.2": ["(b-1)", "b-1", "g.mean", "**2"],
+    "8.3": ["k/(h+k)", "(a-b)", "**"],
+    "8.4": ["2*c", "2c", "(n+1)", "n+1"],
     "10.1": ["running_mean", "model.train()", ".eval()"],
     "10.2": ["1-momentum", "lr*strength", "1-0.9"],
 }
@@ -649,7 +727,7 @@ def test_every_exercise_is_tested():
 
 def test_every_exercise_stands_in_the_file_of_its_lesson():
     files = list(Path(exercises.__file__).parent.glob("lesson_*.py"))
-    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 7, 10)}
+    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 7, 8, 10)}
     for file in files:
         numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
         lesson = file.stem.removeprefix("lesson_")
@@ -706,6 +784,13 @@ def test_the_saboteur_is_told_without_his_name(letter):
         assert words.startswith(f"{letter} is not '{name}'") and f"'{TRUTH[letter]}'" not in words
 
 
+@pytest.mark.parametrize("letter", SIX)
+def test_the_six_of_the_museum_are_told_without_their_names(letter):
+    for name in set(lesson_8.NAMES) - {SIX[letter]}:
+        words = said("8.1", SIX | {letter: name})
+        assert words.startswith(f"{letter} is not '{name}'") and f"'{SIX[letter]}'" not in words
+
+
 @pytest.mark.parametrize("exercise", [name for name, asked in EXERCISES.items() if isinstance(asked, Function)])
 def test_each_known_mistake_is_recognised_as_itself(exercise):
     asked = EXERCISES[exercise]
@@ -752,6 +837,29 @@ def test_suspects_do_what_their_names_say():
         (one,), (other,) = suspect(model, task).values(), functions[TRUTH[letter]](model, task).values()
         assert torch.equal(one, other)
         assert not any(word in suspect.__name__ for word in ("true", "mean", "max", "fisher", "weight"))
+
+
+def test_the_six_of_the_museum_do_what_their_names_say():
+    from cl_teach.course import pitfalls
+    from cl_teach.course.versions import V2, V3
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 3)).double()
+    data = cl.Split(torch.randn(300, 3), torch.arange(300) % 3)  # float32, on purpose
+    functions = {
+        "weighted": pitfalls.weighted_by_probability,
+        "batch mean times size": lambda m, d: V3(labels="true", batch_size=128).importance(m, d, None),
+        "predicted": lambda m, d: cl.diagonal_fisher(m, d, "predicted"),
+        "sum": lambda m, d: V2(batch_size=128).importance(m, d, None),
+        "exact": cl.diagonal_fisher,
+        "batch mean": lambda m, d: pitfalls.squared_batch_mean(m, d, 128),
+    }
+    six = lesson_8.gallery()
+    assert list(six) == list(SIX) and set(lesson_8.NAMES) == set(lesson_8.EXPERIMENTS) > set(SIX.values())
+    for letter, suspect in six.items():
+        found, wanted = suspect(model, data), functions[SIX[letter]](model, cl.Split(data.x.double(), data.y))
+        assert all(torch.allclose(found[name], wanted[name], rtol=1e-9) for name in wanted)
+        assert not any(word in suspect.__name__ for word in ("true", "mean", "max", "fisher", "weight", "sum"))
 
 
 # --- answers of any kind ----------------------------------------------------------------------------------------------

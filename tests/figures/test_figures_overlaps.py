@@ -105,6 +105,12 @@ POSTERIORS = {
 SCORES = torch.linspace(-2.9, 0.4, 400)
 CHOICES = {"exact": 1.0, "sample": 0.96, "true": 0.24, "predicted": 0.18}
 RUNS = {"none": run(0.1), "L2": run(0.5), "EWC": run(0.7)}
+POWERS = (10, 100, 1e3, 1e4, 1e5)
+EXHIBITS = (
+    {"as it should be": {"w": torch.logspace(-9, 0, 900)}, "as published": {"w": torch.logspace(-16, -3, 900)}},
+    {"as it should be": dict(zip(POWERS, (0.78, 0.82, 0.81, 0.8, 0.79), strict=True)),
+     "as published": dict(zip(POWERS, (0.77, 0.775, 0.78, 0.81, 0.82), strict=True))},
+)  # fmt: skip
 STAIRCASE = torch.tensor(
     [[7.0 * (c // 2) - 6 * (c % 2) + 3 if c < 2 * i else math.nan for c in range(10)] for i in range(1, 6)]
 )
@@ -154,6 +160,8 @@ PICTURES = {
     "logits, all below zero": lambda: figures.logits(-STAIRCASE - 4, 8),
     "logits of one task": lambda: figures.logits(STAIRCASE[:1], 1, "pictures of a 1"),
     "logits of many outputs": lambda: figures.logits(torch.linspace(-300, 900, 60).view(2, 30), 12),
+    "exhibit": lambda: figures.exhibit(*EXHIBITS, "as published", "4 square of the mean"),
+    "exhibit, the right one": lambda: figures.exhibit(*EXHIBITS, "as it should be", "2 square of a sum (V2)"),
     "truth meter": lambda: figures.truth_meter(dict.fromkeys(("to no penalty", "to EWC, λ = 100", "a random direction"), LINE)),
     "slices": lambda: figures.slices({"no penalty": SLICE, "EWC": SLICE}, level=0.5),
     "slice": lambda: figures.slices({"the end without a penalty": SLICE}),
