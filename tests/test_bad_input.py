@@ -566,8 +566,8 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("versions, labels", lambda w: V1("exact"), V, "labels", "'exact'", "'predicted', 'true', 'sampled'"),
     ("versions, method", lambda w: V3("SI"), V, "method", "'SI'", "'EWC', 'EWC_online', 'L2'"),
     ("exhibit of one", lambda w: figures.exhibit({"a": {"w": zeros(2)}}, {"a": {1: 0.5}}, "a"), V, "importances and average", r"\['a'\]", "two names"),
-    ("exhibit, shown", lambda w: figures.exhibit(dict.fromkeys("ab", {"w": zeros(2)}), dict.fromkeys("ab", {1: 0.5}), "c"), V, "shown", "'c'", "'a', 'b'"),
-    ("exhibit, per cent", lambda w: figures.exhibit(dict.fromkeys("ab", {"w": zeros(2)}), dict.fromkeys("ab", {1: 50}), "a"), V, r"average\['a'\]\[1\]", "50", "share"),
+    ("exhibit, shown", lambda w: figures.exhibit({k: {"w": zeros(2)} for k in "ab"}, {k: {1: 0.5} for k in "ab"}, "c"), V, "shown", "'c'", "'a', 'b'"),
+    ("exhibit, per cent", lambda w: figures.exhibit({k: {"w": zeros(2)} for k in "ab"}, {k: {1: 50} for k in "ab"}, "a"), V, r"average\['a'\]\[1\]", "50", "share"),
     # what users of a model hold already
     ("seed of a text", lambda w: tiny(5, seed="1"), T, "seed", "'1'", "whole number"),
     ("true as a number", lambda w: cl.train(w.model, w.task, lr=np.True_), T, "lr", "True", "number"),

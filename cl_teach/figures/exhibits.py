@@ -74,7 +74,9 @@ def exhibit(
     best = max(curves[shown], key=lambda s: (curves[shown][s], -s))
     right.set(xscale="log", xlabel="strength λ (log scale)", ylabel="mean accuracy on A and B")
     right.set_title(f"best: {100 * curves[shown][best]:.1f} % at λ = {strength_label(best)}", fontsize=10)
-    accuracy_axis(right, lowest=min(value for curve in curves.values() for value in curve.values()))
+    accuracies = [value for curve in curves.values() for value in curve.values()]
+    accuracy_axis(right, lowest=min(accuracies))
+    right.set_ylim(top=min(1.0, max(accuracies) + 0.05))
     figure.legend(loc="outside lower center", ncols=2)
     if title:
         figure.suptitle(literal(title))
