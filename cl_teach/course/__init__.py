@@ -1,6 +1,7 @@
 """What the notebooks call: ``cl.setup()`` once, ``cl.claim()`` for what a lesson says, ``cl.check()`` for its exercises.
 
-The exercises stand in ``exercises``, one file a lesson. The museum of mistakes of public code is ``pitfalls``.
+The exercises stand in ``exercises``, one file a lesson. Mistakes of public code are in ``pitfalls``, each alone, and in
+``versions``, three implementations as wholes.
 """
 
 from .exercises import check
