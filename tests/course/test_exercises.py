@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.utils import parameters_to_vector
 
 import cl_teach as cl
 from cl_teach.course import exercises, suspects
@@ -125,6 +126,10 @@ def hold(which, start=lambda model: model.train(), over=lambda model: model.modu
 
 def keeps(layer):
     return getattr(layer, "running_mean", None) is not None
+
+
+def learning(model):
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def matrix_numbers(accuracy):
@@ -266,6 +271,14 @@ RIGHT = {
     "10.1": [hold(keeps), hold(lambda m: False, start=lambda m: [k.train(not keeps(k)) for k in m.modules()])],
     "10.2": [20.0, 20, torch.tensor(20.0), 0.01 * 200 / (1 - 0.9)],
     "10.3": ["statistics"],
+    "10.4": [
+        lambda model: 2 * learning(model),
+        lambda model: float(sum(2 * p.numel() for p in model.parameters() if p.requires_grad)),
+        lambda model: sum(
+            2 * p.numel() for p in {id(p): p for p in model.state_dict(keep_vars=True).values() if p.requires_grad}.values()
+        ),
+    ],
+    "10.5": ["when it is consolidated"],
 }
 
 # Wrong answers, and words that must be in what is said of each.
@@ -673,6 +686,27 @@ WRONG = {
         ("momentum", "moves weights"),
         ("batch norm", "answer with one of"),
     ],
+    "10.4": [
+        (learning, "one number a weight is not enough"),
+        (lambda m: 2 * sum(p.numel() for p in m.parameters()), "cannot move are counted as well"),
+        (lambda m: sum(p.numel() for p in m.parameters()), "as well, and one number a weight"),
+        (lambda m: 2 * sum(p.numel() for p in m.parameters() if not p.requires_grad), "these are the weights that cannot move"),
+        (lambda m: 2 * len([p for p in m.parameters() if p.requires_grad]), "tensors are counted"),
+        (lambda m: 2 * sum(learning(k) for k in m.children()), "two layers share"),
+        (lambda m: 2 * learning(m) + 2 * sum(b.numel() for b in m.buffers()), "what is no weight"),
+        (lambda m: len(parameters_to_vector(m.state_dict().values())), "puts into a file"),
+        (lambda m: learning(m) ** 2, "each pair of weights"),
+        (lambda m: 3 * learning(m), "is there more than"),
+        (lambda m: 2 * learning(m) + 10**6 * (m[2].weight is m[3].weight), "which weights does EWC ask about"),
+        (lambda m: -2 * learning(m), "wrong sign"),
+    ],
+    "10.5": [
+        ("the strength", "three strengths were tried"),
+        ("the step", "out of bounds"),
+        ("the labels", "no effect at all"),
+        ("what is frozen", "the base cannot move"),
+        ("the optimiser", "answer with one of"),
+    ],
 }
 
 # What no message may say: the formula, spaces left out, or the number. (Of a choice the words are all known.)
@@ -703,6 +737,7 @@ GIVEN_AWAY = {
     "8.4": ["2*c", "2c", "(n+1)", "n+1"],
     "10.1": ["running_mean", "model.train()", ".eval()"],
     "10.2": ["1-momentum", "lr*strength", "1-0.9"],
+    "10.4": ["requires_grad", "numel", "2*", "precisionand"],
 }
 TABLE = [(exercise, place) for exercise, wrong in WRONG.items() for place in range(len(wrong))]
 
@@ -731,7 +766,7 @@ def test_every_exercise_stands_in_the_file_of_its_lesson():
     for file in files:
         numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
         lesson = file.stem.removeprefix("lesson_")
-        assert numbers == [f"{lesson}.{k + 1}" for k in range(len(numbers))] and 3 <= len(numbers) <= 4
+        assert numbers == [f"{lesson}.{k + 1}" for k in range(len(numbers))] and 3 <= len(numbers) <= 5
 
 
 @pytest.mark.parametrize("exercise", sorted(RIGHT))

@@ -121,3 +121,68 @@ EXERCISES["10.3"] = Choice(
         "momentum": "momentum moves weights, and none has moved; what else is in a network?",
     },
 )
+
+
+def _partly_frozen(generator: torch.Generator) -> list[tuple[nn.Module]]:
+    """Networks of drawn widths with a frozen layer, running statistics, and, in the second, a weight that two layers share."""
+
+    def network(shared: bool) -> nn.Sequential:
+        a, b, c = (torch.randperm(5, generator=generator)[:3] + 4).tolist()
+        layers = [nn.Linear(a, b), nn.BatchNorm1d(b), nn.Linear(b, b), nn.Linear(b, b), nn.Linear(b, c)]
+        layers[0].requires_grad_(False)
+        if shared:
+            layers[3].weight = layers[2].weight
+        return nn.Sequential(*layers)
+
+    return [(network(False),), (network(True),)]
+
+
+def _count(model: nn.Module, learns: bool | None = True) -> int:
+    return sum(p.numel() for p in model.parameters() if learns is None or p.requires_grad == learns)
+
+
+def _by_layer(model: nn.Module) -> int:
+    return sum(p.numel() for m in model.modules() for p in m.parameters(recurse=False) if p.requires_grad)
+
+
+EXERCISES["10.4"] = Function(
+    task="write numbers_kept(model): how many numbers EWC keeps of a model that it has consolidated.",
+    cases=_partly_frozen,
+    right=lambda model: 2 * _count(model),
+    mistakes=[
+        (_count, "one number a weight is not enough: what does the penalty have to know of each to say how far it has moved?"),
+        (lambda m: 2 * _count(m, None), "weights that cannot move are counted as well"),
+        (lambda m: _count(m, None), "weights that cannot move are counted as well, and one number a weight is not enough"),
+        (lambda m: 2 * _count(m, False), "these are the weights that cannot move"),
+        (lambda m: _count(m, False), "these are the weights that cannot move, and one number of each"),
+        (lambda m: 2 * sum(p.requires_grad for p in m.parameters()), "tensors are counted, and not the numbers in them"),
+        (
+            lambda m: sum(p.requires_grad for p in m.parameters()),
+            "tensors are counted, and not the numbers in them, and each once",
+        ),
+        (lambda m: 2 * _by_layer(m), "a weight that two layers share is one weight, and is counted with each of them"),
+        (
+            lambda m: 2 * (_count(m) + sum(b.numel() for b in m.buffers())),
+            "what is no weight is counted, and no penalty holds it",
+        ),
+        (lambda m: sum(t.numel() for t in m.state_dict().values()), "this is what the model itself puts into a file"),
+        (
+            lambda m: _count(m) ** 2,
+            "one number for each pair of weights would be the whole Fisher matrix; EWC has its diagonal",
+        ),
+        (lambda m: 3 * _count(m), "is there more than the importance of a weight and its anchor?"),
+    ],
+    hint="which weights does EWC ask about, and what does the penalty need to know of each of them?",
+)
+
+EXERCISES["10.5"] = Choice(
+    task='what would you change first: "the strength", "the step", "when it is consolidated", "the labels", "what is frozen"?',
+    right="when it is consolidated",
+    others={
+        "the strength": "three strengths were tried, from small to huge; what is pulled where at the largest?",
+        "the step": "every loss is finite, so nothing has swung out of bounds",
+        "the labels": "the label choice changes how large F is, but for one half it is exactly 0; where does a weight have no "
+        "effect at all?",
+        "what is frozen": "the base cannot move and need not be held; which weights should be held, and at which values?",
+    },
+)
