@@ -25,7 +25,7 @@ from .style import (
     titled,
 )
 
-BINS = np.arange(-16, 3.01, 0.5)  # powers of ten
+BINS = np.arange(-12, 2.01, 0.5)  # powers of ten
 RIGHT: dict[str, Any] = {"color": TASK_A["color"], "ls": "-", "marker": "o"}
 OTHER: dict[str, Any] = {"color": RED, "ls": "--", "marker": "X"}
 
@@ -55,7 +55,7 @@ def exhibit(
     figure, (left, right) = canvas(columns=2, width=7.6, height=4.0)
     parts = []
     for (name, sizes), look in zip(values.items(), (RIGHT, OTHER), strict=True):
-        full, zeros = name == shown, float((sizes == 0).mean())
+        full = name == shown
         logs = np.log10(np.clip(sizes[sizes > 0], 10.0 ** BINS[0], 10.0 ** BINS[-1]))
         share = np.histogram(logs, BINS)[0] / len(sizes)
         left.stairs(share, BINS, color=look["color"], ls=look["ls"], lw=2.5 if full else 1)
@@ -66,11 +66,13 @@ def exhibit(
         right.plot(list(curve), list(curve.values()), **look, lw=2.5 if full else 1, ms=8 if full else 5, label=plain(name))
         right.plot(best, curve[best], "o", ms=17, mfc="none", mec="black", mew=1.5 if full else 0.5)
         parts.append(
-            f"{name} adds up to {sizes.sum():.3g}, {percent(zeros)} of it exactly 0; "
+            f"{name} adds up to {sizes.sum():.3g}, {percent(float((sizes == 0).mean()))} of it exactly 0; "
             f"best mean accuracy {percent(curve[best])} at lambda {best:g}"
         )
     left.set(xlabel="importance (power of ten)", ylabel="share of the weights", ylim=(0, None))
-    left.set_title(f"sum: {values[shown].sum():.2g}; exactly 0: {percent(float((values[shown] == 0).mean()))}", fontsize=10)
+    first, zeros = next(iter(values)), percent(float((values[shown] == 0).mean()))
+    beside = "" if shown == first else f" ({plain(first)}: {values[first].sum():.2g})"
+    left.set_title(f"sum: {values[shown].sum():.2g}{beside}; exactly 0: {zeros}", fontsize=10)
     best = max(curves[shown], key=lambda s: (curves[shown][s], -s))
     right.set(xscale="log", xlabel="strength λ (log scale)", ylabel="mean accuracy on A and B")
     right.set_title(f"best: {100 * curves[shown][best]:.1f} % at λ = {strength_label(best)}", fontsize=10)

@@ -24,11 +24,11 @@ def test_each_bar_is_the_share_of_all_weights_in_its_half_power_of_ten():
     left, _ = figures.exhibit(BOTH, CURVES, "right").figure.axes
     right, filled, wrong = (patch.get_data() for patch in left.patches)
     edges = right.edges.tolist()
-    assert edges == [-16 + k / 2 for k in range(39)]
+    assert edges == [-12 + k / 2 for k in range(29)]
     assert right.values.tolist() == filled.values.tolist()
     found = {edges[k]: v for k, v in enumerate(right.values) if v}
     assert found == pytest.approx({0.0: 1 / 6, -1.0: 2 / 6, -3.0: 2 / 6})
-    assert {edges[k]: v for k, v in enumerate(wrong.values) if v} == pytest.approx({-2.0: 1 / 6, -3.0: 1 / 6, -16.0: 1 / 6})
+    assert {edges[k]: v for k, v in enumerate(wrong.values) if v} == pytest.approx({-2.0: 1 / 6, -3.0: 1 / 6, -12.0: 1 / 6})
 
 
 @pytest.mark.parametrize(("shown", "place"), [("right", 0), ("wrong", 1)])
@@ -41,7 +41,8 @@ def test_the_one_that_is_shown_is_filled_and_drawn_thickly(shown, place):
     curves = [line for line in right.lines if len(line.get_xdata()) == 3]
     assert curves[place].get_linewidth() > curves[1 - place].get_linewidth()
     total, zeros = {"right": ("1.8", "17 %"), "wrong": ("0.016", "50 %")}[shown]
-    assert left.get_title() == f"sum: {total}; exactly 0: {zeros}"
+    beside = "" if shown == "right" else " (right: 1.8)"
+    assert left.get_title() == f"sum: {total}{beside}; exactly 0: {zeros}"
     assert right.get_title() == {"right": "best: 90.0 % at λ = 10", "wrong": "best: 85.0 % at λ = 100"}[shown]
 
 
