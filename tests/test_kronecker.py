@@ -299,3 +299,13 @@ def test_conjugate_gradients_end_at_most_where_they_are_told(monkeypatch: pytest
     assert penalty(model).item() < before
     gap = parameters_to_vector(model.parameters()) - parameters_to_vector(twin.parameters())
     assert gap.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+def test_a_huge_strength_leads_to_the_nearest_minimum_and_does_not_act_on_rounding_errors(tasks: int) -> None:
+    penalty, model, held = consolidated("linear", tasks)
+    theta = parameters_to_vector(model.parameters()).detach()
+    pull = torch.stack([f @ (theta - m) for f, m in held]).sum(0)
+    way = torch.linalg.pinv(torch.stack([f for f, _ in held]).sum(0), rtol=1e-12, hermitian=True) @ pull
+    penalty.proximal_step(model, 1e300)
+    assert (parameters_to_vector(model.parameters()) - theta).norm() <= 1.01 * way.norm()
