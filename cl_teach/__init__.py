@@ -34,6 +34,7 @@ from .runs import Run
 if TYPE_CHECKING:
     from .rivals import MAS, SI, Replay, output_sensitivity
     from .curvature import fisher_vector_product, full_fisher, kfac, restricted_fisher
+    from .kronecker import KFAC
     from .strengths import suggest_strengths
     from .sweeps import Sweep, sweep
     from . import landscapes, figures, widgets
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EWC",
+    "KFAC",
     "L2",
     "MAS",
     "SI",
@@ -94,6 +96,7 @@ __all__ = [
 _ROOMS = {
     "rivals": ("MAS", "SI", "Replay", "output_sensitivity"),
     "curvature": ("fisher_vector_product", "full_fisher", "kfac", "restricted_fisher"),
+    "kronecker": ("KFAC",),
     "strengths": ("suggest_strengths",),
     "sweeps": ("Sweep", "sweep"),
     "landscapes": (),  # these three are asked for by their own names

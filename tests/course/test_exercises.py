@@ -195,6 +195,12 @@ SIX = {
     "Y": "exact",
     "Z": "batch mean",
 }
+
+
+def whole_step(theta, anchor, F, c):
+    return anchor + torch.linalg.solve(torch.eye(len(F)).to(F) + c * F, theta - anchor)
+
+
 TRUTH = {"P": "predicted", "Q": "batch means", "R": "weighted", "S": "exact", "T": "true"}
 
 # Each in the form of the solution and in others: other formulas, float32, numpy, plain numbers, lists.
@@ -268,6 +274,22 @@ RIGHT = {
     ],
     "8.3": [slid, lambda a, b, h, k, n: b + (a - b) / (1 + h / k) ** n, lambda *args: torch.tensor(slid(*args)).float()],
     "8.4": [lambda c, n: 2 * c * (n + 1) / n, lambda c, n: torch.tensor(2 * (c + c / n), dtype=torch.float32)],
+    "9.1": [
+        lambda D, R, S: R @ D @ S,
+        lambda D, R, S: torch.einsum("op,pi,ij->oj", R, D, S).float(),
+        lambda D, R, S: (torch.kron(R, S) @ D.flatten()).view_as(D).numpy(),
+    ],
+    "9.2": [
+        lambda G, d: ((G @ d) ** 2).mean(),
+        lambda G, d: float(d @ (G.T @ G / len(G)) @ d),
+        lambda G, d: np.float32(np.mean((G.numpy() @ d.numpy()) ** 2)),
+    ],
+    "9.3": [
+        whole_step,
+        lambda theta, anchor, F, c: torch.linalg.inv(torch.eye(len(F)).double() + c * F) @ (theta + c * F @ anchor),
+        lambda theta, anchor, F, c: whole_step(theta.float(), anchor.float(), F.float(), c).numpy(),
+    ],
+    "9.4": [0.00025, 1 / 4000, torch.tensor(3 / 12000)],
     "10.1": [hold(keeps), hold(lambda m: False, start=lambda m: [k.train(not keeps(k)) for k in m.modules()])],
     "10.2": [20.0, 20, torch.tensor(20.0), 0.01 * 200 / (1 - 0.9)],
     "10.3": ["statistics"],
@@ -660,6 +682,59 @@ WRONG = {
         (lambda c, n: 2 * c * (n + 2) / n, "Count for n = 1"),
         (lambda c, n: n, "for n = 1"),
     ],
+    "9.1": [
+        (lambda D, R, S: R.diag()[:, None] * D * S.diag(), "as if the others had stayed"),
+        (lambda D, R, S: torch.trace(D.T @ R @ D @ S), "this is the penalty"),
+        (lambda D, R, S: torch.trace(D.T @ R @ D @ S) / 2, "half of the penalty"),
+        (lambda D, R, S: D * (R @ D @ S), "shares of the penalty"),
+        (lambda D, R, S: R @ D, "the inputs are not"),
+        (lambda D, R, S: D @ S, "the outputs are not"),
+        (lambda D, R, S: (R @ D) * (D @ S), "not multiplied"),
+        (lambda D, R, S: R @ D + D @ S, "not added"),
+        (lambda D, R, S: R.inverse() @ D @ S.inverse(), "divides by"),
+        (lambda D, R, S: torch.kron(R, S), "the matrix itself"),
+        (lambda D, R, S: 2 * R @ D @ S, "constant factor"),
+        (lambda D, R, S: -R @ D @ S, "wrong sign"),
+        (lambda D, R, S: D, "which side"),
+    ],
+    "9.2": [
+        (lambda G, d: (G.mean(0) @ d) ** 2, "square of the mean"),
+        (lambda G, d: ((G @ d) ** 2).sum(), "grows with the number"),
+        (lambda G, d: ((G**2).mean(0) * d**2).sum(), "what the diagonal says"),
+        (lambda G, d: (G @ d).mean(), "so their signs cancel"),
+        (lambda G, d: (G @ d).abs().mean(), "only their signs"),
+        (lambda G, d: (G @ d).norm() / len(G) ** 0.5, "a root too many"),
+        (lambda G, d: (G @ d) ** 2, "one number a sample"),
+        (lambda G, d: ((G @ d) ** 2).sum() / len(d), "number of weights"),
+        (lambda G, d: (G @ d).var(), "takes their mean off"),
+        (lambda G, d: ((G @ d) ** 2).mean() / 2, "constant factor"),
+        (lambda G, d: (G @ d).max(), "one product"),
+    ],
+    "9.3": [
+        (lambda t, m, F, c: m + (t - m) / (1 + c * F.diag()), "with the diagonal of F"),
+        (lambda t, m, F, c: t + c * F @ (m - t), "gradient step"),
+        (lambda t, m, F, c: whole_step(t, m, F, c) - m, "where is that"),
+        (lambda t, m, F, c: whole_step(t, 0 * m, F, c), "towards zero"),
+        (lambda t, m, F, c: t + whole_step(t, m, F, c) - m, "from the anchor, not from theta"),
+        (lambda t, m, F, c: t - (whole_step(t, m, F, c) - m), "left over"),
+        (lambda t, m, F, c: m + (t - m) / (1 + c), "the step of L2"),
+        (lambda t, m, F, c: m + (c * F).inverse() @ (t - m), "without the 1"),
+        (lambda t, m, F, c: m + (t - m) / (1 + c * F.sum(0)), "sums of rows"),
+        (lambda t, m, F, c: m, "to zero"),
+        (lambda t, m, F, c: torch.eye(len(F)) + c * F, "the result has the shape"),
+    ],
+    "9.4": [
+        (3.0, "our form"),
+        (1.5, "looks after the 1/2"),
+        (0.0005, "where is the 1/2"),
+        (0.001, "wrong side"),
+        (1 / 12_000, "equal size"),
+        (0.00075, "not over B's"),
+        (1 / 3, "upside down"),
+        (9_000, "smaller"),
+        (0.7, "write both losses down"),
+        (-0.00025, "sign"),
+    ],
     "10.1": [
         (lambda model: model.train(), "all is in train mode"),
         (lambda model: model.eval(), "all is in eval mode"),
@@ -735,6 +810,9 @@ GIVEN_AWAY = {
     "8.2": ["(b-1)", "b-1", "g.mean", "**2"],
     "8.3": ["k/(h+k)", "(a-b)", "**"],
     "8.4": ["2*c", "2c", "(n+1)", "n+1"],
+    "9.1": ["R@D", "D@S", "einsum"],
+    "9.2": ["(G@d)**2", "square().mean", "mean("],
+    "9.3": ["solve(", "eye(", "inv("],
     "10.1": ["running_mean", "model.train()", ".eval()"],
     "10.2": ["1-momentum", "lr*strength", "1-0.9"],
     "10.4": ["requires_grad", "numel", "2*", "precisionand"],
@@ -762,7 +840,7 @@ def test_every_exercise_is_tested():
 
 def test_every_exercise_stands_in_the_file_of_its_lesson():
     files = list(Path(exercises.__file__).parent.glob("lesson_*.py"))
-    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 7, 8, 10)}
+    assert {file.stem for file in files} >= {f"lesson_{k}" for k in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)}
     for file in files:
         numbers = list(import_module(f"{exercises.__name__}.{file.stem}").EXERCISES)
         lesson = file.stem.removeprefix("lesson_")
