@@ -181,7 +181,7 @@ EXERCISES["10.5"] = Choice(
     others={
         "the strength": "three strengths were tried, from small to huge; what is pulled where at the largest?",
         "the step": "every loss is finite, so nothing has swung out of bounds",
-        "the labels": "the label choice changes how large F is, but for one half it is exactly 0; where does a weight have no "
+        "the labels": "the label choice changes how large F is, but for one part it is exactly 0; where does a weight have no "
         "effect at all?",
         "what is frozen": "the base cannot move and need not be held; which weights should be held, and at which values?",
     },
