@@ -221,15 +221,12 @@ def walk_through(page, explorer, screenshot: Path) -> list[float]:
     image = explorer.locator("img.widget-image")
     image.scroll_into_view_if_needed()
     page.evaluate(WATCH, [image.element_handle(), "image"])
-    buttons, sliders, moves = (
-        explorer.locator(".widget-toggle-buttons button").all(),
-        explorer.locator(".noUi-handle").all(),
-        [],
-    )
-    if buttons:
+    groups = [group.locator("button").all() for group in explorer.locator(".widget-toggle-buttons").all()]
+    sliders, moves = explorer.locator(".noUi-handle").all(), []
+    for buttons in groups:
         buttons[-1].press("Enter")  # so that the first one, too, is a move
         page.wait_for_timeout(500)
-    for button in (buttons if sliders else 5 * buttons) or [None]:
+    for button in [button for buttons in groups for button in (buttons if sliders else 5 * buttons)] or [None]:
         if button is not None:
             moves.append(press(page, button, "Enter"))
         for slider in sliders:
