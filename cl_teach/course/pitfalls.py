@@ -72,11 +72,12 @@ def weighted_by_probability(model: nn.Module, data: Split) -> Named:
     is small. The expectation needs every label, or a label drawn from the model and no weight.
     """
     total, data = _begun(model, data)
+    weights = _checks.trainable(model)
     with eval_mode(model):
         for x, y in zip(data.x.split(1), data.y.split(1), strict=True):
-            with torch.no_grad():
-                probability = float(model(x).softmax(1)[0, y])
-            for name, g in _gradient(model, x, y).items():
+            loss = cross_entropy(model(x), y)
+            probability = loss.detach().neg().exp()  # of this label: the loss is -log of it
+            for name, g in zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True):
                 total[name] += probability * g.square() / len(data)
     return total
 

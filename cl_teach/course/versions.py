@@ -7,7 +7,7 @@ loss, without the 1/2 of the paper: their c is half of our strength. What each m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,11 +43,11 @@ class V1(EWC):
         images, classes = _images(model, data, classes)
         self._kept.append((images.first(min(self.n or len(images), len(images))), classes))
         generator = torch.Generator().manual_seed(self.seed)
-        fisher = _zeros(model)
+        weights, fisher = _checks.trainable(model), _zeros(model)
         with eval_mode(model):
             for kept, outputs in self._kept:
                 for x, y in zip(kept.x.split(1), kept.y.split(1), strict=True):
-                    for name, g in _gradient(model, x, y, self.labels, outputs, generator).items():
+                    for name, g in _gradient(model, weights, x, y, self.labels, outputs, generator).items():
                         fisher[name] += g.square() / sum(len(images) for images, _ in self._kept)
         return fisher
 
@@ -80,11 +80,11 @@ class V2(EWC):
         images, classes = _images(model, data, classes)
         generator = torch.Generator().manual_seed(self.seed)
         size, power = (self.batch_size, 1) if self.square == "sum" else (1, 2)
-        total = _zeros(model)
+        weights, total = _checks.trainable(model), _zeros(model)
         with own_modes(model):
             model.train(self.mode == "train")
             for x, y in zip(images.x.split(size), images.y.split(size), strict=True):
-                for name, g in _gradient(model, x, y, self.labels, classes, generator).items():
+                for name, g in _gradient(model, weights, x, y, self.labels, classes, generator).items():
                     total[name] += g**power
         return {name: t.square() if power == 1 else t / len(images) for name, t in total.items()}
 
@@ -118,11 +118,11 @@ class V3(EWC):
         generator = torch.Generator().manual_seed(self.seed)
         which = torch.randperm(len(images), generator=generator)[: self.n]
         batches = which.split(self.batch_size if self.n is None else 1)
-        fisher = _zeros(model)
+        weights, fisher = _checks.trainable(model), _zeros(model)
         with eval_mode(model):
             for batch in batches:
                 x, y = images.x[batch.to(images.x.device)], images.y[batch.to(images.y.device)]
-                for name, g in _gradient(model, x, y, self.labels, classes, generator).items():
+                for name, g in _gradient(model, weights, x, y, self.labels, classes, generator).items():
                     fisher[name] += g.square() * len(batch) / len(batches)
         return fisher
 
@@ -150,10 +150,15 @@ def _zeros(model: nn.Module) -> Named:
 
 
 def _gradient(
-    model: nn.Module, x: Tensor, y: Tensor, labels: str, classes: Sequence[int] | None, generator: torch.Generator
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    x: Tensor,
+    y: Tensor,
+    labels: str,
+    classes: Sequence[int] | None,
+    generator: torch.Generator,
 ) -> Named:
     """Of the mean cross-entropy of a batch, where only ``classes`` compete, with labels of this kind. Unused weights: zero."""
-    parameters = _checks.trainable(model)
     logits = model(x)
     if classes is not None:
         outputs = torch.tensor(classes, device=y.device)
@@ -163,5 +168,5 @@ def _gradient(
     elif labels == "sampled":
         y = torch.multinomial(logits.detach().softmax(dim=1).cpu(), 1, generator=generator)[:, 0].to(y.device)
     loss = cross_entropy(logits, y)
-    gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True, allow_unused=True)
-    return dict(zip(parameters, gradients, strict=True))
+    gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True, allow_unused=True)
+    return dict(zip(weights, gradients, strict=True))
