@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import mypy.api
 import pytest
 import torch
 from small_networks import flat
@@ -223,3 +224,42 @@ def test_a_picture_that_cannot_be_written_says_so() -> None:
     picture = cl.figures.frontier({"EWC": {1.0: (0.5, 0.5), 10.0: (0.75, 0.25)}})
     with pytest.raises(OSError, match="No space left"):
         picture.save("/dev/full")
+
+
+# other systems
+
+
+def test_no_call_that_windows_lacks(tmp_path: Path) -> None:
+    """Asked of mypy, which knows what the standard library has on each system; and whether it says so."""
+    (tmp_path / "unix.py").write_text("import os, signal\nprint(os.fork(), signal.SIGKILL)\n", encoding="utf-8")
+    settings = ["--platform=win32", "--follow-imports=skip", "--ignore-missing-imports", "--config-file="]
+    said, trouble, _ = mypy.api.run([*settings, f"--cache-dir={os.devnull}", str(ROOT / "cl_teach"), str(tmp_path / "unix.py")])
+    missing = [line for line in said.splitlines() if "has no attribute" in line]
+    assert not trouble and len(missing) == 2 and all("unix.py" in line for line in missing), said
+
+
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
+
+
+def windows_cannot_hold(names: list[str]) -> list[str]:
+    """Those of the relative paths that no folder on Windows can hold beside the others."""
+    folded = [name.casefold() for name in names]
+    return [
+        name
+        for name in names
+        if folded.count(name.casefold()) > 1
+        or len(name) > 120  # of 260, the rest is for where the learner puts the folder
+        or any(
+            re.search(r'[<>:"\\|?*\x00-\x1f]|[ .]$', part) or part.split(".")[0].casefold() in RESERVED
+            for part in name.split("/")
+        )
+    ]
+
+
+def test_windows_can_hold_every_file() -> None:
+    folders = ("cl_teach", "notebooks", "tests", ".ci")
+    files = [path.relative_to(ROOT).as_posix() for folder in folders for path in (ROOT / folder).rglob("*")]
+    files += [path.name for path in ROOT.iterdir()]
+    assert len(files) > 100 and windows_cannot_hold(files) == []
+    bad = ["a/Aux.txt", "a/b:c", "a /b", "a/b.", "x" * 121, "Twice", "twice"]
+    assert windows_cannot_hold(["a/good name.txt", "b/.hidden", "ü.py", *bad]) == bad
