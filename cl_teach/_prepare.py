@@ -141,7 +141,7 @@ def prepare(
     if chosen and chosen[-1] >= n_outputs:
         raise ValueError(f"classes must be outputs of the model, from 0 to {n_outputs - 1}, got {chosen}")
     chosen = chosen or own
-    y = _within(normal(found.y).to(like.device), chosen, n_outputs)
+    y = _within(normal(found.y), chosen, n_outputs).to(like.device)  # looked at where they are: no device is waited for
     return Prepared(found.x.to(like.device) if move else found.x, y, chosen, like, n_outputs)
 
 

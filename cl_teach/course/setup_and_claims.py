@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,32 @@ def setup() -> None:
     """Make a lesson give the same digits on every machine, and say where it runs.
 
     float64 is the default type, because float32 sums differ between processors in the last bits and training amplifies them;
-    one thread, because the lessons' networks are too small to share out.
+    one thread, because the lessons' networks are too small to share out. In a notebook a name that no cell has made is told
+    with what to do.
     """
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and not shell.custom_exceptions:  # else somebody has set a handler of their own
+        shell.set_custom_exc((NameError,), _explain_name)
     print(f"cl_teach is ready, running on {_checks.device().type}")
+
+
+def _explain_name(
+    shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType | None, tb_offset: int | None = None
+) -> None:
+    """Show ``error`` as IPython does, with a sentence more if the lesson was started in the middle, as after a restart."""
+    innermost = trace
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    in_a_cell = innermost is not None and innermost.tb_frame.f_globals is shell.user_ns
+    if in_a_cell and kind is NameError:  # not one inside the package, nor an UnboundLocalError
+        name = getattr(error, "name", None) or "it"
+        error.args = (
+            f"{error}. If a cell above makes {name}, that cell has not run yet: choose Run > Run All Above Selected Cell "
+            "(in Colab Runtime > Run before), then run this cell again",
+        )
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 def claim(

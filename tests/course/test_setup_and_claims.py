@@ -1,8 +1,16 @@
-"""Claims stop a lesson when they are false."""
+"""Claims stop a lesson when they are false; a lesson that is started in the middle says what to do."""
 
+import os
+import sys
+from types import SimpleNamespace
+
+import nbformat
 import numpy as np
 import pytest
+import refresh
 import torch
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 import cl_teach as cl
 
@@ -76,3 +84,49 @@ def test_a_number_on_the_bound_is_allowed_and_tiny_ones_are_not_told(capsys):
     for bounds in ({"at_least": 0.51}, {"at_most": 0.49}):
         with pytest.raises(AssertionError, match=r"^✗ off it: 0\.5 "):
             cl.claim("off it", 0.5, **bounds)
+
+
+AFTER_A_RESTART = {  # a cell -> the beginning of the error's words, and whether what to do is said
+    "first = tasks[0]": ("name 'tasks' is not defined", "tasks"),
+    "def loss_of(x):\n    return x + model_a\nloss_of(1)": ("name 'model_a' is not defined", "model_a"),
+    "def count():\n    print(n)\n    n = 1\ncount()": ("cannot access local variable 'n'", None),
+    "cl.models.__dict__.pop('_seeded')\ncl.mlp()": ("name '_seeded' is not defined", None),  # a fault of the package
+    "tasks": ("name 'tasks' is not defined", "tasks"),  # and again
+}
+
+
+@pytest.mark.slow
+def test_in_the_middle_after_a_restart_a_lesson_says_what_to_do():
+    cells = ["import cl_teach as cl\ncl.setup()", *AFTER_A_RESTART, "print(tasks)", "print('never')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    for cell in notebook.cells[1:-2]:
+        cell.metadata["tags"] = ["raises-exception"]
+    client = NotebookClient(
+        notebook,
+        kernel_name=refresh.CURRENT_ENV_KERNEL_NAME,
+        kernel_manager_class=refresh.ThisInterpreter,
+        extra_arguments=["--log-level=ERROR"],
+    )
+    with pytest.raises(CellExecutionError):  # the kernel's answer is an error, so Run All goes no further
+        client.execute(env={**os.environ, **refresh.ENVIRONMENT})
+    assert notebook.cells[-1].outputs == [] and notebook.cells[-2].outputs
+    for cell, (words, name) in zip(notebook.cells[1:-2], AFTER_A_RESTART.values(), strict=True):
+        (error,) = cell.outputs
+        assert error.output_type == "error" and error.evalue.startswith(words)
+        advice = f". If a cell above makes {name}, that cell has not run yet: choose Run > Run All Above Selected Cell "
+        assert error.evalue.count(advice) == (name is not None), error.evalue
+        assert ("Run >" in error.evalue) == (name is not None)
+        assert error.evalue in error.traceback[-1]
+
+
+def test_a_handler_of_somebody_else_stays(monkeypatch):
+    handled = []
+    shell = SimpleNamespace(custom_exceptions=(), set_custom_exc=lambda *args: handled.append(args))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    cl.setup()
+    assert [kinds for kinds, _ in handled] == [(NameError,)]
+    shell.custom_exceptions = (NameError,)
+    cl.setup()
+    assert len(handled) == 1
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))  # imported, but not running
+    cl.setup()

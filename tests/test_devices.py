@@ -1,0 +1,245 @@
+"""The same on every device there is; and no step of training waits for the host."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import cl_teach as cl
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+CLASSES = 3
+
+
+def data(device: str, seed: int = 1, n: int = 12) -> cl.Split:
+    x = torch.randn(n, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return cl.Split(x, torch.arange(n) % CLASSES).to(device)
+
+
+def images(device: str) -> cl.Task:
+    x = torch.rand(12, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    part = cl.Split(x, torch.arange(12) % 4).to(device)
+    return cl.Task("images", part, part, classes=(0, 1, 2, 3))
+
+
+def task(device: str, seed: int = 1) -> cl.Task:
+    return cl.Task(f"task {seed}", data(device, seed), data(device, seed + 1), classes=(0, 1, 2))
+
+
+def model(device: str) -> nn.Module:
+    return cl.mlp((6, 5), n_inputs=4, n_classes=CLASSES, device="cpu").double().to(device)
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in network.named_parameters()}
+
+
+def trained(device: str, make: Callable[[], cl.Penalty], step: str = "proximal") -> list[Any]:
+    """Two tasks, and what a penalty made of them: its value, its state, and the weights."""
+    network, penalty = model(device), make()
+    run = cl.learn(network, [task(device), task(device, 3)], penalty, 10.0, step=step, batch_size=5)
+    state = penalty.state_dict()
+    return [run.accuracy, run.histories[1].loss, penalty(network), state["precision"], state["anchor"], weights(network)]
+
+
+def plane(device: str) -> cl.landscapes.Plane:
+    return cl.landscapes.random_plane(model(device))
+
+
+def direction(network: nn.Module) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return {n: torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p) for n, p in network.named_parameters()}
+
+
+def replayed(device: str) -> cl.Task:
+    memory = cl.Replay(3)
+    memory.keep(task(device))
+    return memory.mixed(task(device, 3))
+
+
+def looked_at(device: str) -> list[Any]:
+    """A plane through networks, its surface, its curvature, the way there, a line."""
+    network, room = model(device), cl.landscapes
+    start = copy.deepcopy(network)
+    history = cl.train(network, data(device), watch={"A": data(device)}, keep_weights=True, every=2, batch_size=5)
+    cut = room.plane_through(start, network)
+    xs, ys = room.grid_around([room.trace(cut, history)], n=3)
+    surface = room.loss_surface(network, cut, task(device), xs, ys)
+    line = room.interpolate(network, start, network, data(device), n=3)
+    curved = [room.plane_curvature(network, cut, data(device), full=full) for full in (True, False)]
+    pushed = room.pushed(network, {name: w > 0 for name, w in weights(network).items()}, 0.1)
+    return [cut.first, xs, ys, surface.loss, surface.accuracy, line.loss, curved, pushed]
+
+
+PENALTIES = {
+    "EWC": cl.EWC,
+    "KFAC": cl.KFAC,
+    "L2": cl.L2,
+    "LatestEWC": cl.LatestEWC,
+    "OnlineEWC": cl.OnlineEWC,
+    "MAS": cl.MAS,
+    "SI": cl.SI,
+}
+CALLS: dict[str, Callable[[str], Any]] = {  # public name -> what it gives on a device
+    **{name: lambda device, make=make: trained(device, make) for name, make in PENALTIES.items()},
+    "Replay": replayed,
+    "Split": lambda device: data(device).first(5),
+    "Task": task,
+    "article_cnn": lambda device: weights(cl.article_cnn(device=device)),
+    "diagonal_fisher": lambda device: [cl.diagonal_fisher(model(device), data(device), labels) for labels in LABELS],
+    "evaluate": lambda device: cl.evaluate(model(device), task(device)),
+    "fisher_vector_product": lambda device: cl.fisher_vector_product(m := model(device), data(device), direction(m)),
+    "full_fisher": lambda device: cl.full_fisher(model(device), data(device)),
+    "joint": lambda device: cl.joint([task(device), task(device, 3)]),
+    "kfac": lambda device: [[block.inputs, block.outputs] for block in cl.kfac(model(device), data(device)).values()],
+    "landscapes": looked_at,
+    "learn": lambda device: trained(device, cl.EWC, step="gradient"),
+    "mlp": lambda device: weights(cl.mlp(device=device)),
+    "output_sensitivity": lambda device: cl.output_sensitivity(model(device), data(device)),
+    "permuted": lambda device: cl.permuted(images(device), 2),
+    "restricted_fisher": lambda device: cl.restricted_fisher(m := model(device), data(device), [direction(m)]),
+    "rotated": lambda device: cl.rotated(images(device), (0, 30)),
+    "split_classes": lambda device: cl.split_classes(images(device), 2),
+    "suggest_strengths": lambda device: cl.suggest_strengths(consolidated(device)),
+    "sweep": lambda device: cl.sweep(model(device), task(device), task(device, 3), strengths=[0, 10]).results,
+    "train": lambda device: [cl.train(m := model(device), task(device), batch_size=5).loss, weights(m)],
+    "two_weights": lambda device: cl.two_weights()(data("cpu").x[:, :2].float()),
+}
+LABELS = ("exact", "sample", "stratified", "true", "predicted")
+WITHOUT = {  # public names that meet no tensor of a device, or only as something else in the table does
+    *("Evaluation", "History", "Run", "Sweep", "Penalty"),  # what others return, or build on
+    *("check", "claim", "setup", "figures", "widgets", "device"),  # numbers, pictures; moved to the CPU when they are drawn
+    *("mnist", "permuted_mnist", "rotated_mnist", "split_mnist", "two_weight_tasks"),  # data on the CPU; `Split.to` moves them
+}
+
+
+def consolidated(device: str) -> cl.EWC:
+    penalty = cl.EWC()
+    penalty.consolidate(model(device), data(device))
+    return penalty
+
+
+def test_every_public_name_is_called_on_each_device_or_declared_to_meet_none() -> None:
+    assert set(CALLS) | WITHOUT == set(cl.__all__) and not set(CALLS) & WITHOUT
+
+
+def numbers(result: Any) -> list[tuple[str, Tensor]]:
+    """All tensors and numbers in a result, each with the kind of device that it is on, in order."""
+    if isinstance(result, Tensor):
+        return [(result.device.type, result.detach().cpu().double())]
+    if isinstance(result, (int, float)):
+        return [("", torch.tensor(result, dtype=torch.float64))]
+    if isinstance(result, (Mapping, list, tuple)):
+        parts = result.values() if isinstance(result, Mapping) else result
+        return [number for part in parts for number in numbers(part)]
+    return numbers(vars(result)) if hasattr(result, "__dict__") else []
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_device_gives_what_the_cpu_gives(name: str, device: str) -> None:
+    wanted, found = numbers(CALLS[name]("cpu")), numbers(CALLS[name](device))
+    assert wanted and len(wanted) == len(found)
+    for (_, w), (_, f) in zip(wanted, found, strict=True):
+        torch.testing.assert_close(
+            f, w, rtol=1e-6, atol=1e-6 * max(1.0, float(w.nan_to_num(0).abs().max()) if w.numel() else 1.0), equal_nan=True
+        )
+
+
+# round trips: where a device hands a number to Python, it and Python wait for one another
+
+
+class Trips(TorchDispatchMode):
+    """Counts what makes Python wait for a device: a number or truth value that is read, a shape that depends on values; and
+    copies that are sent there. Under ``FakeTensorMode``, where tensors have a device but no values."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.read, self.sent = device, 0, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, options = func.overloadpacket.__name__, kwargs or {}
+        places = [t.device.type for t in args if isinstance(t, Tensor)]
+        places += [torch.device(options["device"]).type] if options.get("device") else []
+        reads = name in ("_local_scalar_dense", "nonzero", "equal", "masked_select", "_unique2", "is_nonzero")
+        if self.device in places:
+            moves = "copy" in name and len(set(places)) > 1  # the target comes first in copy_, last in _to_copy
+            target = places[0] if name == "copy_" else places[-1]
+            self.read += reads or (moves and target != self.device)
+            self.sent += moves and target == self.device
+        if name == "_local_scalar_dense":
+            kind = args[0].dtype
+            return kind is torch.bool or (0.0 if kind.is_floating_point else 0)  # stands for a value that is all right
+        return func(*args, **options)
+
+    def tolist(self, t: Tensor) -> Any:
+        """All values of a tensor in one go, which a fake one would read one by one."""
+        self.read += t.device.type == self.device
+        return np.zeros(t.shape).tolist()
+
+
+NOWHERE = "lazy"  # a device of torch's without a driver: what is on it must not meet what is not, as with CUDA
+
+
+def trips(
+    monkeypatch: pytest.MonkeyPatch, penalty: str, step: str, *, epochs: int, batch_size: int, loader: bool
+) -> tuple[int, int]:
+    """How often training on 12 samples waits for the device, and how often it sends something there."""
+    with FakeTensorMode(), Trips(NOWHERE) as seen, monkeypatch.context() as patch:
+        patch.setattr(FakeTensor, "tolist", lambda t: seen.tolist(t))
+        network = nn.Sequential(nn.Linear(4, 6, device=NOWHERE), nn.Tanh(), nn.Linear(6, CLASSES, device=NOWHERE))
+        held = None if penalty == "none" else PENALTIES[penalty]()
+        if held is not None:  # as if a task had been consolidated
+            held.precision = {name: torch.ones_like(p) for name, p in network.named_parameters()}
+            held.anchor, held.n_tasks = {name: p.detach().clone() for name, p in network.named_parameters()}, 1
+        x, y = torch.randn(12, 4), torch.arange(12) % CLASSES
+        batches = [*zip(x.split(batch_size), y.split(batch_size), strict=True)]
+        options: dict[str, Any] = {"step": step, "epochs": epochs, "batch_size": batch_size, "every": 10**6}
+        seen.read = seen.sent = 0
+        cl.train(network, batches if loader else cl.Split(x, y), penalty=held, strength=1.0, **options)
+        return seen.read, seen.sent
+
+
+@pytest.mark.parametrize("step", ["proximal", "gradient"])
+@pytest.mark.parametrize("penalty", ["none", "EWC", "SI"])  # the others take EWC's steps
+def test_no_step_of_training_waits_for_the_device(penalty: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read is read before the first step and after the last. An epoch sends its order, a loader its batches."""
+    one = trips(monkeypatch, penalty, step, epochs=1, batch_size=4, loader=False)
+    four = trips(monkeypatch, penalty, step, epochs=4, batch_size=2, loader=False)
+    assert one[0] == four[0] > 0 and four[1] - one[1] == 3
+    three = trips(monkeypatch, penalty, step, epochs=1, batch_size=4, loader=True)  # batches
+    six = trips(monkeypatch, penalty, step, epochs=1, batch_size=2, loader=True)
+    assert three[0] == six[0] > 0 and six[1] - three[1] == 2 * 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_no_step_of_training_waits_for_cuda() -> None:
+    """As CUDA itself tells: what is more in three epochs than in one is the order of each, not the six steps."""
+
+    def waits(epochs: int) -> int:
+        network, penalty = model("cuda"), consolidated("cuda")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                cl.train(network, data("cuda"), penalty=penalty, epochs=epochs, batch_size=2, every=10**6)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        return sum("synchroniz" in str(warning.message) for warning in told)
+
+    assert 0 < waits(1) <= waits(3) <= waits(1) + 2
+
+
+def test_what_is_on_another_device_is_an_error_there() -> None:
+    """So that the test above cannot pass by mixing devices."""
+    with FakeTensorMode(), pytest.raises(RuntimeError, match="same device"):
+        nn.Linear(4, 3, device=NOWHERE)(torch.randn(5, 4))
