@@ -24,7 +24,7 @@ from nbformat import NotebookNode
 from traitlets import default
 
 from ... import _progress
-from .pages import HERE, TEACHERS, Way, address, page
+from .pages import FRONT, HERE, TEACHERS, Way, address, page
 
 SHARED = ("page.css", "page.js")
 FIRST = "from cl_teach.course.site.explorers import show_as_html\nshow_as_html()"
@@ -43,7 +43,7 @@ def build(folder: str | Path, notebooks: str | Path = "notebooks", lessons: Sequ
     Args:
         folder: where; new, empty, or with a site in it that was written before.
         notebooks: the folder of the lessons; beside it, if there is one, the README whose table says what is in each.
-        lessons: names such as "05_the_landscape_of_forgetting"; only these (and their solutions) are made, and the front page.
+        lessons: beginnings of names, such as "05"; only these and their solutions are made, and the front page.
 
     Returns:
         What went wrong, a line for each page that could not be made: the lesson, the cell, and its error. The others are there.
@@ -60,26 +60,25 @@ def build(folder: str | Path, notebooks: str | Path = "notebooks", lessons: Sequ
     if target.is_dir() and any(target.iterdir()) and not (target / "page.css").is_file():
         raise ValueError(f"folder must be new, empty, or hold a site written before, got {str(folder)!r}, which holds other files")
     for name in lessons:
-        if f"{Path(name).stem}.ipynb" not in found:
-            raise ValueError(f"lessons must be among {', '.join(Path(f).stem for f in found)}; got {name!r}")
+        if not name or not any(lesson.startswith(name) for lesson in found):
+            raise ValueError(f"lessons must be beginnings of {', '.join(found)}; got {name!r}"[:390])
 
     solutions = [f"solutions/{name}" for name in found if (source / "solutions" / name).is_file()]
     texts = [TEACHERS] if (source / TEACHERS).is_file() else []
     titles = {name: _title(nbformat.read(source / name, as_version=4)) for name in [*found, *solutions]}
-    wanted = {Path(name).stem for name in lessons or found}
     ways = []
     for names in (found, solutions):
         for i, name in enumerate(names):
             before, after = [(other, titles[other]) for other in names[max(i - 1, 0) : i]], names[i + 1 : i + 2]
             way = Way(name, (*titles, *texts), before[0] if before else None, (after[0], titles[after[0]]) if after else None)
-            ways += [way] if Path(name).stem in wanted else []
+            ways += [way] if Path(name).name.startswith(tuple(lessons) or "") else []
 
     target.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         shutil.copyfile(HERE / name, target / name)
     everything = (*titles, *texts)
     front = _markdown(_front(source.resolve().parent / "README.md", titles, texts))
-    _write(target / "index.html", page(front, "Elastic weight consolidation, a course", Way("index.ipynb", everything), source))
+    _write(target / "index.html", page(front, "Elastic weight consolidation, a course", Way(FRONT, everything), source))
     for name in texts:
         text = _markdown((source / name).read_text(encoding="utf-8"))
         _write(target / address(name), page(text, _title(text), Way(name, everything), source))
@@ -124,7 +123,7 @@ def _front(readme: Path, titles: dict[str, str], texts: Sequence[str]) -> str:
     """The front page: a row for each lesson, with what the README's table says of it if it has one."""
     table = readme.read_text(encoding="utf-8").splitlines() if readme.is_file() else []
     told = {m[1]: (m[2], m[3]) for line in table if (m := re.match(r"\| \[[^]]*\]\(notebooks/([^)]*)\) \| (.*?) \| (.*?) \|", line))}
-    rows = [WORDS, "| lesson | what you will see | time to read | |", "|---|---|---|---|"]
+    rows = [WORDS, "| lesson | what you will see | time to read | exercises |", "|---|---|---|---|"]
     for name in titles:
         if "/" not in name:
             solution = f"[solutions](solutions/{name})" if f"solutions/{name}" in titles else ""

@@ -67,9 +67,9 @@ def _slider(name: str, labels: Sequence[str], first: int, can_play: bool) -> str
     """A slider over the places of ``labels``; what is read aloud is the label, not the place."""
     number, title, label = next(_numbers), escape(name), escape(labels[first])
     play = f'<button type="button" class="play" aria-label="Play {title}">▶</button>' if can_play else ""
-    return f"""<div class="slider"><label for="control-{number}">{title}</label>
+    return f"""<div class="slider">{play}<label for="control-{number}">{title}</label>
 <input type="range" id="control-{number}" min="0" max="{len(labels) - 1}" value="{first}" aria-valuetext="{label}">
-<output for="control-{number}">{label}</output>{play}</div>"""
+<output for="control-{number}">{label}</output></div>"""
 
 
 def _choice(name: str, labels: Sequence[str], first: int) -> str:

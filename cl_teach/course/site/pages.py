@@ -18,7 +18,7 @@ from nbformat import NotebookNode
 from .formulas import mathml
 
 HERE = Path(__file__).parent
-TEACHERS = "README.md"  # a page too, beside the notebooks
+FRONT, TEACHERS = "index.ipynb", "README.md"  # pages too: one that is made, one that lies beside the notebooks
 
 
 class Way(NamedTuple):
@@ -53,6 +53,7 @@ def page(notebook: NotebookNode, title: str, way: Way, folder: Path, made_from: 
         "title": title,
         "root": "" if root == "./" else root,
         "made_from": made_from,
+        "front": way.source == FRONT,
         "before": way.before and (_relative(address(way.before[0]), way.source), way.before[1]),
         "after": way.after and (_relative(address(way.after[0]), way.source), way.after[1]),
     }
@@ -93,6 +94,10 @@ class _Renderer(IPythonRenderer):
 
     def table(self, text: str) -> str:
         return f'<div class="wide"><table>\n{text}</table></div>\n'
+
+    def table_cell(self, text: str, align: str | None = None, head: bool = False) -> str:
+        name = "th" if head and text else "td"  # an empty corner heads nothing
+        return f"<{name}>{text}</{name}>\n"
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         """To the page of a notebook where the text has the notebook; what is not on the site stays as words."""
