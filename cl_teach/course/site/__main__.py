@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", help="where to write it, such as site/")
     parser.add_argument("lessons", nargs="*", help="only these, such as 05; all if none is named")
     parser.add_argument("--notebooks", default="notebooks", metavar="FOLDER", help="where the lessons are (notebooks)")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_intermixed_args(arguments)
     if missing := [name for name in ("nbconvert", "nbclient", "ipykernel") if find_spec(name) is None]:
         parser.error(f'pages need {" and ".join(missing)}, which JupyterLab brings: python -m pip install -e ".[lab]"')
     from .build import build

@@ -6,7 +6,7 @@ import base64
 import posixpath
 import re
 from collections.abc import Collection
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,7 +117,7 @@ class _Renderer(IPythonRenderer):
         if not path.is_file():
             raise ValueError(f"picture {url} is not there: {path}")
         data = base64.b64encode(path.read_bytes()).decode()
-        return f'<img src="data:image/{path.suffix.removeprefix(".")};base64,{data}" alt="{escape(text)}">'
+        return f'<img src="data:image/{path.suffix.removeprefix(".")};base64,{data}" alt="{escape(unescape(text))}">'
 
 
 def _relative(target: str, source: str) -> str:
