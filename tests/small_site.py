@@ -6,13 +6,13 @@ import nbformat
 
 from cl_teach.figures import Picture, canvas
 
-DRAW = '''from cl_teach.figures import Picture, canvas
+DRAW = """from cl_teach.figures import Picture, canvas
 
 
 def draw(strength, method="L2"):
     figure, (axis,) = canvas(width=2, height=1)
     axis.plot([0, strength], [0, len(method)])
-    return Picture(figure, f"{method} at {strength}")'''
+    return Picture(figure, f"{method} at {strength}")"""
 
 CELLS = {
     "set-up": "import os\nimport cl_teach as cl\nprint('ran in', os.path.basename(os.getcwd()))",
@@ -37,7 +37,7 @@ def write_notebooks(folder: Path) -> Path:
     notebooks = folder / "notebooks"
     (notebooks / "solutions").mkdir(parents=True)
     text, code, stored = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell, nbformat.v4.new_output
-    intro = "# 1. Tiny\n\nThe loss $L_B(\\theta)$ of [lesson 3](03_still.ipynb) in this one; [symbols](README.md#5-symbols).\n\n"
+    intro = "# 1. Tiny\n\nThe loss $L_B(\\theta)$ of [3](03_still.ipynb) in this one; [symbols](README.md#5-symbols).\n\n"
     intro += "$$ L_B + \\frac{\\lambda}{2} \\sum_i F_i \\,(\\theta_i - \\theta_{A,i})^2 $$"
     old = [stored("stream", text="stored before\n")]
     write(notebooks / "01_tiny.ipynb", text(intro), *[code(source, id=name, outputs=old) for name, source in CELLS.items()])
@@ -45,7 +45,7 @@ def write_notebooks(folder: Path) -> Path:
     write(notebooks / "03_still.ipynb", text("# 3. Still"), code("print('now')", outputs=[stored("stream", text="stored\n")]))
     write(notebooks / "solutions" / "01_tiny.ipynb", text("# Solutions 1\n\nTo the [lesson](../01_tiny.ipynb)."))
     (notebooks / "README.md").write_text("# For teachers\n\n## 5. Symbols\n\nLesson [1](01_tiny.ipynb).\n", encoding="utf-8")
-    table = "| lesson | see | read | run |\n|---|---|---|---|\n| [1. Tiny](notebooks/01_tiny.ipynb) | a slider | 1 min | 2 s |\n"
+    table = "| what | see | read | run |\n|---|---|---|---|\n| [1. T](notebooks/01_tiny.ipynb) | a slider | 1 min | 2 s |\n"
     (folder / "README.md").write_text(table, encoding="utf-8")
     return notebooks
 

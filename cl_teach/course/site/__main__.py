@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the site, and say what went wrong. The exit status: 0, or 1 if a page could not be made, or 130 if interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m cl_teach.course.site", description="Write the course as pages without a kernel.")
+    parser = argparse.ArgumentParser(prog="python -m cl_teach.course.site", description="The course as pages without a kernel.")
     parser.add_argument("folder", help="where to write it, such as site/")
     parser.add_argument("lessons", nargs="*", help="only these, such as 05; all if none is named")
     parser.add_argument("--notebooks", default="notebooks", metavar="FOLDER", help="where the lessons are (notebooks)")

@@ -1,4 +1,4 @@
-"""Which pages there are, and their making: each lesson runs in a kernel of its own, and its page is written as soon as it ran."""
+"""Which pages there are, and their making: a lesson runs in a kernel of its own, and its page is written as soon as it ran."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -31,9 +31,9 @@ FIRST = "from cl_teach.course.site.explorers import show_as_html\nshow_as_html()
 QUIET = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 WORDS = """# Elastic weight consolidation, a course
 
-Why does a network that learns task B forget task A, and what does it help to hold the important weights still? Every figure
-below can be moved, without a kernel and without a network. The code stands beside what it printed when these pages were made; to
-run it, or to do the exercises, open the notebooks of the same names.
+Why does a network that learns task B forget task A, and why does it help to hold the important weights still? Ten lessons whose
+figures move under your fingers, here without a kernel and without a network. The code stands beside what it printed when these
+pages were made; to run it, and to do the exercises, open the notebooks of the same names.
 """
 
 
@@ -52,60 +52,75 @@ def build(folder: str | Path, notebooks: str | Path = "notebooks", lessons: Sequ
         ValueError: another kind of folder, no notebooks, or a lesson that is not among them.
     """
     source, target = Path(notebooks), Path(folder)
-    found = sorted(path.relative_to(source).as_posix() for path in source.glob("[0-9]*.ipynb"))
-    if not found:
-        raise ValueError(f"notebooks must be a folder with lessons such as 01_....ipynb, got {str(notebooks)!r}: there are none")
-    if target.exists() and not target.is_dir():
-        raise ValueError(f"folder must be a folder to write the site to, got {str(folder)!r}, which is a file")
-    if target.is_dir() and any(target.iterdir()) and not (target / "page.css").is_file():
-        raise ValueError(f"folder must be new, empty, or hold a site written before, got {str(folder)!r}, which holds other files")
-    for name in lessons:
-        if not name or not any(lesson.startswith(name) for lesson in found):
-            raise ValueError(f"lessons must be beginnings of {', '.join(found)}; got {name!r}"[:390])
-
-    solutions = [f"solutions/{name}" for name in found if (source / "solutions" / name).is_file()]
+    titles = {name: _title(_read(source / name)) for name in _checked(target, source, lessons)}
     texts = [TEACHERS] if (source / TEACHERS).is_file() else []
-    titles = {name: _title(nbformat.read(source / name, as_version=4)) for name in [*found, *solutions]}
-    ways = []
-    for names in (found, solutions):
-        for i, name in enumerate(names):
-            before, after = [(other, titles[other]) for other in names[max(i - 1, 0) : i]], names[i + 1 : i + 2]
-            way = Way(name, (*titles, *texts), before[0] if before else None, (after[0], titles[after[0]]) if after else None)
-            ways += [way] if Path(name).name.startswith(tuple(lessons) or "") else []
+    everything = (*titles, *texts)
+    ways = [way for way in _ways(titles, everything) if Path(way.source).name.startswith(tuple(lessons) or "")]
 
     target.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         shutil.copyfile(HERE / name, target / name)
-    everything = (*titles, *texts)
-    front = _markdown(_front(source.resolve().parent / "README.md", titles, texts))
-    _write(target / "index.html", page(front, "Elastic weight consolidation, a course", Way(FRONT, everything), source))
-    for name in texts:
-        text = _markdown((source / name).read_text(encoding="utf-8"))
-        _write(target / address(name), page(text, _title(text), Way(name, everything), source))
+    front = _front(source.resolve().parent / "README.md", titles, texts)
+    for name, text in [(FRONT, front), *[(name, (source / name).read_text(encoding="utf-8")) for name in texts]]:
+        cells = [nbformat.v4.new_markdown_cell(text)]  # type: ignore[no-untyped-call]
+        notebook = nbformat.v4.new_notebook(cells=cells)  # type: ignore[no-untyped-call]
+        _write(target / address(name), page(notebook, _title(notebook), Way(name, everything), source))
 
     wrong = []
-    cells = {way.source: _code_cells(source / way.source) for way in ways}
-    with _progress.bar(sum(cells.values()), "pages", "cell", show=True) as bar:
-        for way in ways:
-            start, file = time.perf_counter(), target / address(way.source)
-            made_from = _fingerprint(source / way.source, way)
-            if file.is_file() and f'content="{made_from}"' in file.read_text(encoding="utf-8")[:2000]:
-                bar.update(cells[way.source])
-                bar.write(f"{file}: as it was")
-                continue
+    steps = [_code_cells(_read(source / way.source)) for way in ways]
+    with _progress.bar(sum(steps), "pages", "cell", show=True) as bar:
+        for way, step in zip(ways, steps, strict=True):
+            start, file, done = time.perf_counter(), target / address(way.source), bar.n
             try:
-                notebook = nbformat.read(source / way.source, as_version=4)
-                if "cl.widgets." in (source / way.source).read_text(encoding="utf-8"):
-                    _run(notebook, (source / way.source).parent, bar.update)
-                else:  # what has nothing to move is shown as it is stored
-                    bar.update(cells[way.source])
-                _write(file, page(notebook, titles[way.source], way, source, made_from))
+                made = _made(way, titles[way.source], source, file, bar.update)
+                words = f"{file.stat().st_size / 2**20:.1f} MiB, {time.perf_counter() - start:.0f} s" if made else "as it was"
             except (RuntimeError, ValueError) as error:
                 wrong.append(f"{way.source}: {error}")
-                bar.write(f"{file}: NOT MADE: {error}")
-                continue
-            bar.write(f"{file}: {file.stat().st_size / 2**20:.1f} MiB, {time.perf_counter() - start:.0f} s")
+                words = f"NOT MADE: {error}"
+            bar.update(done + step - bar.n)  # what did not run counts as done
+            bar.write(f"{file}: {words}")
     return wrong
+
+
+def _checked(target: Path, source: Path, lessons: Sequence[str]) -> list[str]:
+    """The lessons and then their solutions, if this is a place for a site and there are such lessons."""
+    found = sorted(path.name for path in source.glob("[0-9]*.ipynb"))
+    if not found:
+        raise ValueError(f"notebooks must be a folder with lessons such as 01_....ipynb, got {str(source)!r}")
+    if target.exists() and not target.is_dir():
+        raise ValueError(f"folder must be a folder to write the site to, got {str(target)!r}, which is a file")
+    if target.is_dir() and any(target.iterdir()) and not (target / "page.css").is_file():
+        raise ValueError(f"folder must be new, empty, or hold a site written before; {str(target)!r} holds other files")
+    for name in lessons:
+        if not name or not any(lesson.startswith(name) for lesson in found):
+            raise ValueError(f"lessons must be beginnings of {', '.join(found)}; got {name!r}"[:390])
+    return found + [f"solutions/{name}" for name in found if (source / "solutions" / name).is_file()]
+
+
+def _ways(titles: Mapping[str, str], everything: Collection[str]) -> list[Way]:
+    """Where each notebook's page stands, lessons between lessons, solutions between solutions."""
+    solutions = [name for name in titles if "/" in name]
+    ways = []
+    for names in ([name for name in titles if "/" not in name], solutions):
+        around = [None, *[(name, titles[name]) for name in names], None]
+        ways += [Way(name, everything, around[i], around[i + 2]) for i, name in enumerate(names)]
+    return ways
+
+
+def _made(way: Way, title: str, source: Path, file: Path, tick: Callable[[], Any]) -> bool:
+    """Whether the page had to be made; what has nothing to move is shown as it is stored, and does not run."""
+    made_from = _fingerprint(source / way.source, way)
+    if file.is_file() and f'content="{made_from}"' in file.read_text(encoding="utf-8")[:2000]:
+        return False
+    notebook = _read(source / way.source)
+    if any("cl.widgets." in cell.source for cell in notebook.cells):
+        _run(notebook, (source / way.source).parent, tick)
+    _write(file, page(notebook, title, way, source, made_from))
+    return True
+
+
+def _read(path: Path) -> NotebookNode:
+    return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)  # type: ignore[no-untyped-call, no-any-return]
 
 
 def _title(notebook: NotebookNode) -> str:
@@ -115,14 +130,11 @@ def _title(notebook: NotebookNode) -> str:
     return heading[1].strip() if heading else "Untitled"
 
 
-def _markdown(text: str) -> NotebookNode:
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])  # type: ignore[no-untyped-call, no-any-return]
-
-
 def _front(readme: Path, titles: dict[str, str], texts: Sequence[str]) -> str:
     """The front page: a row for each lesson, with what the README's table says of it if it has one."""
     table = readme.read_text(encoding="utf-8").splitlines() if readme.is_file() else []
-    told = {m[1]: (m[2], m[3]) for line in table if (m := re.match(r"\| \[[^]]*\]\(notebooks/([^)]*)\) \| (.*?) \| (.*?) \|", line))}
+    found = [re.match(r"\| \[[^]]*\]\(notebooks/([^)]*)\) \| (.*?) \| (.*?) \|", line) for line in table]
+    told = {row[1]: (row[2], row[3]) for row in found if row}
     rows = [WORDS, "| lesson | what you will see | time to read | exercises |", "|---|---|---|---|"]
     for name in titles:
         if "/" not in name:
@@ -132,8 +144,8 @@ def _front(readme: Path, titles: dict[str, str], texts: Sequence[str]) -> str:
     return "\n".join([*rows, *[f"\nFor teachers: [syllabi, symbols and a glossary]({text})." for text in texts]])
 
 
-def _code_cells(path: Path) -> int:
-    return sum(cell.cell_type == "code" for cell in nbformat.read(path, as_version=4).cells)
+def _code_cells(notebook: NotebookNode) -> int:
+    return sum(cell.cell_type == "code" for cell in notebook.cells)
 
 
 def _fingerprint(path: Path, way: Way) -> str:
@@ -190,7 +202,7 @@ def _run(notebook: NotebookNode, folder: Path, tick: Callable[[], Any]) -> None:
         on_cell_executed=lambda cell, **_: None if cell is hidden else tick(),
     )
     try:
-        with ThreadPoolExecutor(1) as thread:  # in the main one, nbclient takes Ctrl-C for itself, and the next lesson would start
+        with ThreadPoolExecutor(1) as thread:  # in the main one, nbclient takes Ctrl-C for itself, and the next would start
             running = thread.submit(client.execute, env={**os.environ, **QUIET})
             try:
                 running.result()

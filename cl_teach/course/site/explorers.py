@@ -8,7 +8,6 @@ import json
 from collections.abc import Sequence
 from html import escape
 from itertools import count, product
-from typing import Any
 
 from ipywidgets import ToggleButtons
 from PIL import Image
@@ -20,15 +19,22 @@ _numbers = count(1)  # ids of what is in one page
 
 def show_as_html() -> None:
     """In this process, explorers and predictions show themselves as what a page can move. For the kernel that makes a page."""
-    Explorer._repr_mimebundle_ = lambda self, **_: {"text/html": explorer(self), "text/plain": self.picture.alt}
-    Prediction._repr_mimebundle_ = lambda self, **_: {"text/html": prediction(self), "text/plain": self.what}
+
+    def an_explorer(self: Explorer, **_: object) -> dict[str, str]:
+        return {"text/html": explorer(self), "text/plain": self.picture.alt}
+
+    def a_prediction(self: Prediction, **_: object) -> dict[str, str]:
+        return {"text/html": prediction(self), "text/plain": self.what}
+
+    Explorer._repr_mimebundle_ = an_explorer  # type: ignore[method-assign, assignment]
+    Prediction._repr_mimebundle_ = a_prediction  # type: ignore[method-assign, assignment]
 
 
 def explorer(shown: Explorer) -> str:
     """A figure with a slider or radio buttons for each control, a picture, its caption, and all pictures as data.
 
-    The data are ``labels``, a list for each control; ``frames``, the pictures that differ; and for each combination of controls,
-    the last one fastest, which frame it shows (``shown``) and what that is in words (``alts``).
+    The data are ``labels``, a list for each control; ``frames``, the pictures that differ; and for each combination of
+    controls, the last one fastest, which frame it shows (``shown``) and what that is in words (``alts``).
     """
     labels = [[label for label, _ in control.options] for control in shown.controls.values()]
     pictures = [shown._pictures[index] for index in product(*(range(len(names)) for names in labels))]
@@ -40,11 +46,10 @@ def explorer(shown: Explorer) -> str:
         "shown": [numbers[picture.png] for picture in pictures],
         "alts": [picture.alt for picture in pictures],
     }
-    controls = [
-        _choice(name, names, control.index) if isinstance(control, ToggleButtons)
-        else _slider(name, names, control.index, can_play=name == shown._play)
-        for (name, control), names in zip(shown.controls.items(), labels, strict=True)
-    ]
+    controls = []
+    for (name, control), names in zip(shown.controls.items(), labels, strict=True):
+        few = isinstance(control, ToggleButtons)
+        controls.append((_choice if few else _slider)(name, names, control.index, name == shown._play))
     width, height = Image.open(io.BytesIO(shown.picture.png)).size
     alt = escape(shown.picture.alt)
     script = json.dumps(data, ensure_ascii=False).replace("</", r"<\/")
@@ -72,7 +77,7 @@ def _slider(name: str, labels: Sequence[str], first: int, can_play: bool) -> str
 <output for="control-{number}">{label}</output></div>"""
 
 
-def _choice(name: str, labels: Sequence[str], first: int) -> str:
+def _choice(name: str, labels: Sequence[str], first: int, _can_play: bool) -> str:
     number = next(_numbers)
     buttons = [
         f'<label><input type="radio" name="control-{number}" value="{i}"{" checked" * (i == first)}>{escape(label)}</label>'
@@ -82,7 +87,7 @@ def _choice(name: str, labels: Sequence[str], first: int) -> str:
 
 
 def prediction(shown: Prediction) -> str:
-    """A slider, and a button that commits to its value. What was said stays above; the picture below it was drawn without it."""
+    """A slider, and a button that commits to its value. (The picture that reveals what was measured was drawn without it.)"""
     number, middle = next(_numbers), (shown.low + shown.high) / 2
     return f"""<fieldset class="prediction"><legend>{escape(shown.what)}</legend>
 <div class="slider"><label for="control-{number}">your guess</label>

@@ -46,7 +46,7 @@ class _Formula:
 
     def __init__(self, latex: str, block: bool) -> None:
         self.latex, self.block = latex, block
-        self.left = re.findall(r"\\[A-Za-z]+|\\.|\S|\s+", latex, re.DOTALL)
+        self.left: list[str] = re.findall(r"\\[A-Za-z]+|\\.|\S|\s+", latex, re.DOTALL)
 
     def all(self) -> str:
         found = self.row()

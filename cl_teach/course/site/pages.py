@@ -67,7 +67,7 @@ def slug(heading: str) -> str:
 
 class _Exporter(HTMLExporter):
     def __init__(self, way: Way, folder: Path) -> None:
-        super().__init__(template_file=str(HERE / "page.html.j2"))
+        super().__init__(template_file=str(HERE / "page.html.j2"))  # type: ignore[no-untyped-call]
         self._way, self._folder = way, folder
         self._slugs: dict[str, int] = {}
 

@@ -45,7 +45,7 @@ def test_a_lesson_runs_and_moves(site):
     assert len(page.find_all("fieldset", class_="prediction")) == 1
     assert [pre.text for pre in page.find_all("pre", class_="printed")] == ["ran in notebooks\n"]  # not what was stored
     assert [image["alt"] for image in page.find_all("img", class_="still")] == [draw(2).alt]
-    assert len([cell for cell in page.find_all(class_="cell")]) == len(CELLS)  # and none of ours
+    assert len(page.find_all(class_="cell")) == len(CELLS)  # and none of ours
     assert page.footer.find("a", rel="next")["href"] == "02_broken.html"
 
 
@@ -165,7 +165,7 @@ def test_what_was_written_stays_when_a_page_cannot_be_written(quick, monkeypatch
         ("site", "nowhere", [], "notebooks must be a folder with lessons such as 01_....ipynb, got "),
         ("site", ".", [], "notebooks must be a folder with lessons"),
         ("file", "notebooks", [], "folder must be a folder to write the site to, got "),
-        ("notebooks", "notebooks", [], "folder must be new, empty, or hold a site written before, got "),
+        ("notebooks", "notebooks", [], "folder must be new, empty, or hold a site written before; "),
         ("site", "notebooks", ["07"], "lessons must be beginnings of 01_tiny.ipynb, 02_broken.ipynb, 03_still.ipynb; got '07'"),
         ("site", "notebooks", [""], "lessons must be beginnings of"),
     ],
@@ -228,7 +228,7 @@ def test_it_can_be_interrupted_and_goes_on(tmp_path):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted; the pages that are written stay" in err and "Traceback" not in err
     assert (tmp_path / "site" / "01_tiny.html").is_file() and not (tmp_path / "site" / "03_still.html").exists()
     with pytest.raises(ProcessLookupError):

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from pathlib import PurePosixPath
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,10 +12,11 @@ from PIL import Image
 from cl_teach.course.site.pages import Way, address, page, slug
 
 SOURCES = ("01_one.ipynb", "02_two.ipynb", "solutions/01_one.ipynb", "README.md")
+NOWHERE = Path("nowhere")
 CODE, TEXT = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
 
 
-def made(*cells, source: str = "01_one.ipynb", folder=PurePosixPath(), **way) -> BeautifulSoup:
+def made(*cells, source: str = "01_one.ipynb", folder: Path = NOWHERE, **way) -> BeautifulSoup:
     notebook = nbformat.v4.new_notebook(cells=[TEXT(cell) if isinstance(cell, str) else cell for cell in cells])
     html = page(notebook, "1. One & only", Way(source, SOURCES, **way), folder, made_from="abc")
     return BeautifulSoup(html, features="html.parser")
