@@ -15,7 +15,8 @@ def draw(strength, method="L2"):
     return Picture(figure, f"{method} at {strength}")"""
 
 CELLS = {
-    "set-up": "import os\nimport cl_teach as cl\nprint('ran in', os.path.basename(os.getcwd()))",
+    "set-up": "import os\nimport time\nimport cl_teach as cl\nprint('ran in', os.path.basename(os.getcwd()), flush=True)\n"
+    "time.sleep(1)\nprint('and on')",
     "draw": DRAW,
     "explorer": "controls = {'λ': [0, 0.1, 1e6], 'method': ['L2', 'EWC']}\n"
     "cl.widgets.Explorer(draw, controls, start={'λ': 0.1}, play='λ')",

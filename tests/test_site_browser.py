@@ -239,7 +239,7 @@ def test_a_prediction_locks_when_it_is_made(browser, small):  # noqa: F811
         assert box.locator("output").text_content() == slider.get_attribute("aria-valuetext") == "0.52"
         opened.page.keyboard.press("Tab")
         opened.page.keyboard.press("Enter")
-        assert box.locator("p").text_content() == "You said 0.52. Now read on, and see."
+        assert box.locator("p").text_content() == "You said 0.52. Now read on, and compare it with what was measured."
         assert slider.is_disabled() and box.locator("button").is_disabled()
 
 

@@ -197,6 +197,7 @@ def _run(notebook: NotebookNode, folder: Path, tick: Callable[[], Any]) -> None:
         kernel_manager_class=_Kernels,
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR"],
+        coalesce_streams=True,  # what is printed piece by piece is one thing to read
         record_timing=False,
         store_widget_state=False,
         on_cell_executed=lambda cell, **_: None if cell is hidden else tick(),

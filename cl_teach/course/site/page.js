@@ -83,7 +83,7 @@ function prediction(box) {
   slider.addEventListener("input", show);
   box.querySelector("button").addEventListener("click", () => {
     box.disabled = true; // once and for all
-    box.querySelector("p").textContent = `You said ${number()}. Now read on, and see.`;
+    box.querySelector("p").textContent = `You said ${number()}. Now read on, and compare it with what was measured.`;
   });
   show();
 }

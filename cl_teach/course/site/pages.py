@@ -82,7 +82,7 @@ class _Renderer(IPythonRenderer):
         self._way, self._folder, self._slugs = way, folder, slugs
 
     def block_math(self, body: str) -> str:
-        return f'<div class="wide">{mathml(body, block=True)}</div>'
+        return f'<div class="wide formula">{mathml(body, block=True)}</div>'
 
     def inline_math(self, body: str) -> str:
         return mathml(body)
