@@ -214,6 +214,12 @@ def test_a_formula_that_cannot_be_drawn_stops_its_page_only(quick):
     assert (folder / "site" / "03_still.html").is_file()
 
 
+COMMAND = """import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background hand on that it is ignored
+from cl_teach.course.site.__main__ import main
+sys.exit(main())"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent by os.kill")
 def test_it_can_be_interrupted_and_goes_on(tmp_path):
@@ -221,14 +227,17 @@ def test_it_can_be_interrupted_and_goes_on(tmp_path):
     waiting = nbformat.v4.new_code_cell("import os, time\nopen('started', 'w').write(str(os.getpid()))\ntime.sleep(600)")
     cells = [nbformat.v4.new_markdown_cell("# 2. Waiting for cl.widgets."), waiting]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / "02_broken.ipynb")
-    command = [sys.executable, "-m", "cl_teach.course.site", str(tmp_path / "site"), "--notebooks", str(notebooks)]
+    command = [sys.executable, "-c", COMMAND, str(tmp_path / "site"), "--notebooks", str(notebooks)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started = notebooks / "started"
-    while not (started.is_file() and started.read_text()):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        while not (started.is_file() and started.read_text()):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130 and "interrupted; the pages that are written stay" in err and "Traceback" not in err
     assert (tmp_path / "site" / "01_tiny.html").is_file() and not (tmp_path / "site" / "03_still.html").exists()
     with pytest.raises(ProcessLookupError):
