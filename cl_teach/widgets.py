@@ -56,6 +56,7 @@ class Explorer(ipywidgets.VBox):  # type: ignore[misc]
                 raise ValueError(f"start[{name!r}] must be one of {there}, got {value!r}")
         if play is not None:
             _checks.one_of("play", play, list(self._values))
+        self._play = play
         indices = product(*(range(len(values)) for values in self._values.values()))
         self._pictures = {index: self._drawn(draw, index) for index in indices}
         self.controls: dict[str, Any] = {}
