@@ -173,8 +173,8 @@ def _package_cell(archive: bytes) -> dict[str, Any]:
     sha256 = hashlib.sha256(archive).hexdigest()
     text = base64.b85encode(archive).decode()  # without quotes and backslashes
     packed = "\n".join(text[i : i + 88] for i in range(0, len(text), 88))
-    title = '# @title The package cl_teach: run this cell like the others, it unpacks it { display-mode: "form" }'
-    call = f'unpack_cl_teach("cl_teach-{version()}-{sha256[:8]}", PACKED, sha256="{sha256}")'
+    title = '# @title The package cl_teach, packed { display-mode: "form" }'
+    call = f'SHA256 = "{sha256}"\nunpack_cl_teach("cl_teach-{version()}-{sha256[:8]}", PACKED, SHA256)'
     source = f'{title}\n{inspect.getsource(unpack_cl_teach)}\n\nPACKED = """\n{packed}\n"""\n{call}\n'
     metadata = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["nbval-ignore-output"]}
     return {
