@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import sysconfig
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -91,18 +90,17 @@ def plant(server: Loopback, folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def without_cl_teach(folder: Path, like: str = sys.executable) -> Path:
-    """A Python that sees the packages of the Python ``like``, but no cl_teach that is installed there for editing (its .pth
-    file is not read), and that installs into ``folder``."""
-    query = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = sysconfig.get_path("purelib")
-    if like != sys.executable:
-        packages = subprocess.run([like, "-c", query], capture_output=True, text=True, check=True).stdout.strip()
-    subprocess.run([like, "-m", "venv", "--without-pip", str(folder)], check=True)
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    own = subprocess.run([str(python), "-c", query], capture_output=True, text=True, check=True).stdout.strip()
-    (Path(own) / "packages.pth").write_text(packages + "\n", encoding="utf-8")
-    return python
+def without_cl_teach(folder: Path, like: str = "") -> Path:
+    """A Python that installs into ``folder``, and sees the packages of the Python ``like``, which has no cl_teach; else of this
+    one, but not what is installed for editing, whose .pth files are not read."""
+    query = [like or sys.executable, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run([query[0], "-m", "venv", "--without-pip", str(folder)], check=True)
+    query[0] = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    own = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    line = f"import site; site.addsitedir({packages!r})" if like else packages
+    (Path(own) / "packages.pth").write_text(f"{line}\n", encoding="utf-8")
+    return Path(query[0])
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -44,8 +44,10 @@ Notebook = dict[str, Any]
 
 PLAIN = """\
 import importlib.util
+import time
 
 if importlib.util.find_spec("cl_teach") is None:
+    time.sleep(1)  # the cells below are queued meanwhile, and then stopped with this one
     raise RuntimeError(
         "The package cl_teach is not here. Take the self-contained copy of this lesson "
         "(README, 'In Colab'), or install it in a clone (README, 'Open the course')."
@@ -186,7 +188,7 @@ def _package_cell(archive: bytes) -> dict[str, Any]:
 # As it stands, this function is the first cell of a self-contained notebook: it can use nothing from outside, and its lines
 # are short.
 def unpack_cl_teach(name: str, packed: str, sha256: str) -> None:
-    """Unpack the package into a folder beside this notebook, unless it is there already."""
+    """Unpack the package into a folder beside this notebook, unless it is there."""
     import base64
     import hashlib
     import io

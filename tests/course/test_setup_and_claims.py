@@ -48,7 +48,7 @@ def test_setup_says_where_it_runs(capsys):
 def test_setup_looks_for_what_the_lessons_need(capsys, monkeypatch):
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     oldest = dict(re.match(r"(\w+)>=([\d.]+)", line).groups() for line in project["dependencies"])
-    assert setup_and_claims.NEEDS == oldest
+    assert oldest == setup_and_claims.NEEDS
     found = {
         "torch": "2.10.1+cu130",
         "torchvision": "0.26.0+cpu",
