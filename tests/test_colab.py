@@ -204,7 +204,8 @@ def run_all(browser, classic: str, name: str):
 def test_explorers_move_in_the_classic_front_end(lesson: Path, place: Place, classic: str, browser, wheel: bytes) -> None:
     page = run_all(browser, classic, with_the_address(lesson, place, wheel))
     try:
-        assert page.evaluate(ERRORS) == []
+        errors = page.evaluate(ERRORS)
+        assert errors == [], errors[0]
         counts = page.evaluate(COUNTS)
         assert counts == list(range(1, len(counts) + 1))
         explorers = page.locator(".output_area .widget-vbox:has(> img.widget-image)")
