@@ -155,7 +155,8 @@ def test_import_is_light() -> None:
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     command = 'python -m pip install -c constraints.txt -e ".[lab,test]" && python -m pytest\n'
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert script.endswith("\n" + command) and os.access(ROOT / ".ci/run", os.X_OK)
+    assert "\n" + command in script and os.access(ROOT / ".ci/run", os.X_OK)
+    assert re.search(r"\n\.ci/colab\b.*\n$", script) and os.access(ROOT / ".ci/colab", os.X_OK)
     assert "set -euo pipefail" in script
     for step in ("ruff check .", "ruff format --check .", "mypy"):
         assert f"\n{step}\n" in script
