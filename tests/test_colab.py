@@ -180,7 +180,8 @@ IDLE = """() => Jupyter.notebook && Jupyter.notebook.kernel && Jupyter.notebook.
 DONE = """() => !Jupyter.notebook.kernel_busy && !Jupyter.notebook.get_cells().some(
     cell => cell.cell_type === "code" && cell.input_prompt_number === "*")"""
 ERRORS = """() => Jupyter.notebook.get_cells().filter(cell => cell.cell_type === "code").flatMap(
-    cell => cell.output_area.outputs.filter(output => output.output_type === "error").map(output => `In [${cell.input_prompt_number}] ${output.ename}: ${output.evalue} ${output.traceback}`))"""
+    cell => cell.output_area.outputs.filter(output => output.output_type === "error").map(
+        output => `In [${cell.input_prompt_number}] ${output.ename}: ${output.evalue} ${output.traceback}`))"""
 COUNTS = (
     """() => Jupyter.notebook.get_cells().filter(cell => cell.cell_type === "code").map(cell => cell.input_prompt_number)"""
 )

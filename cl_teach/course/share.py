@@ -47,9 +47,9 @@ import importlib.util
 import time
 
 if importlib.util.find_spec("cl_teach") is None:
-    time.sleep(1)  # the cells below are queued meanwhile, and then stopped with this one
+    time.sleep(1)  # the cells below are queued meanwhile, and stop with this one
     raise RuntimeError(
-        "The package cl_teach is not here. Take the self-contained copy of this lesson "
+        "The package cl_teach is not here. Take a self-contained copy of this lesson "
         "(README, 'In Colab'), or install it in a clone (README, 'Open the course')."
     )
 import cl_teach as cl
@@ -215,8 +215,8 @@ def unpack_cl_teach(name: str, packed: str, sha256: str) -> None:
             file, content = folder / member.name, tar.extractfile(member)
             if content and not (file.is_file() and file.read_bytes() == content.read()):
                 raise RuntimeError(
-                    f"{file} is not what this notebook unpacks. Rename the folder {name} "
-                    "if you want to keep it, else delete it; then run this cell again."
+                    f"{file} is not what this notebook unpacks. Rename the folder "
+                    f"{name} to keep it, or delete it; then run this cell again."
                 )
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
