@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -352,8 +353,10 @@ def test_only_copies_are_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^OUT must be a folder for copies, but .*01_catastrophic_forgetting\.ipynb is not"):
         share.build(tmp_path, [LESSON])
     assert (tmp_path / LESSON).read_text() == "mine"
+    shutil.copy(share.ROOT / "notebooks" / LESSON, tmp_path)  # as if OUT were notebooks/
     with pytest.raises(ValueError, match=r"^OUT must be a folder for copies"):
-        share.build(share.ROOT / "notebooks", [LESSON])
+        share.build(tmp_path, [LESSON])
+    assert read(LESSON) == share._read(tmp_path / LESSON)
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
