@@ -1,13 +1,18 @@
 """The MNIST files: unpacked into a cache that may be damaged, shared, or impossible to write."""
 
+import gzip
 import hashlib
+import lzma
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import loopback
 import pytest
+from torchvision.datasets import MNIST
 
 import cl_teach as cl
 from cl_teach import _mnist
@@ -157,3 +162,120 @@ def test_an_interruption_after_the_file_has_its_name_is_told_as_it_is(cache: Pat
         patch.setattr(os, "replace", interrupted)
         _mnist.unpack(cache)
     assert whole(cache)
+
+
+# A self-contained notebook has no shipped files.
+
+
+@pytest.fixture
+def alone(tmp_path: Path, fresh: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in which the notebook lies; nothing is shipped, nothing in the cache, and no mirror known."""
+    monkeypatch.setattr(_mnist, "_SHIPPED", tmp_path / "nothing")
+    monkeypatch.setattr(MNIST, "mirrors", [])
+    monkeypatch.setenv("CL_TEACH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "notebook").mkdir()
+    monkeypatch.chdir(tmp_path / "notebook")
+    return tmp_path / "notebook"
+
+
+def make_zip(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in (Path(_mnist.__file__).parent / "data/mnist").iterdir():
+            archive.write(file, file.name)
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_a_zip_beside_the_notebook_serves(place: str, alone: Path, cache: Path) -> None:
+    make_zip(alone / place / "mnist.zip")
+    assert cl.mnist(10, 10).test.y[:3].tolist() == [7, 2, 1]
+    assert whole(alone.parent / "cache")
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "another zip", "one byte"])
+def test_a_damaged_zip_is_refused(damage: str, alone: Path) -> None:
+    file = alone / "mnist.zip"
+    make_zip(file)
+    content = bytearray(file.read_bytes())
+    content[5_000] ^= 1
+    if damage == "another zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("readme", "nothing")
+    else:
+        file.write_bytes({"half": content[: len(content) // 2], "empty": b"", "one byte": content}[damage])
+    with pytest.raises(RuntimeError, match=r"^mnist\.zip in .*notebook is damaged \(.*-ubyte\): half uploaded\? Delete it"):
+        cl.mnist(10, 10)
+    assert not (alone.parent / "cache").exists() or not list((alone.parent / "cache").rglob("*ubyte"))
+
+
+@pytest.fixture
+def mirror(alone: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[loopback.Loopback]:
+    """Torchvision's only mirror is a server here, with the whole of MNIST as .gz files; the notebook lies alone."""
+    files = {f"{name}.gz": gzip.compress((cache / "MNIST/raw" / name).read_bytes(), 1, mtime=0) for name in _mnist._MD5}
+    with loopback.loopback() as server:
+        server.pages = {f"/mnist/{name}": content for name, content in files.items()}
+        monkeypatch.setattr(MNIST, "mirrors", [f"{server.address}/mnist/"])
+        sums = [(name, hashlib.md5(content).hexdigest()) for name, content in files.items()]
+        monkeypatch.setattr(MNIST, "resources", sums)  # our own gzip gives other bytes than the original's
+        yield server
+
+
+def test_the_download_gives_what_is_shipped(mirror: loopback.Loopback, alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloaded = [tensor.clone() for train in (True, False) for tensor in _mnist.read(train)]
+    assert set(mirror.asked) == set(mirror.pages) and whole(alone.parent / "cache")
+    mirror.asked.clear()
+    _mnist.read.cache_clear()
+    _mnist.read(True)
+    assert mirror.asked == [], "the second time it is in the cache"
+    _mnist.read.cache_clear()
+    monkeypatch.undo()
+    shipped = [tensor for train in (True, False) for tensor in _mnist.read(train)]
+    assert all(a.dtype == b.dtype and a.equal(b) for a, b in zip(downloaded, shipped, strict=True))
+
+
+IMAGES = "/mnist/train-images-idx3-ubyte.gz"
+
+
+@pytest.mark.parametrize("fault", ["403", "half", "others", "nobody answers", "no gzip"])
+def test_a_failed_download_says_which_file_to_put_where(
+    fault: str, mirror: loopback.Loopback, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "403":
+        mirror.pages[IMAGES] = 403
+    elif fault == "half":
+        mirror.half = {IMAGES}
+    elif fault == "others":  # whole, and with the hash that torchvision expects, but not MNIST
+        content = bytearray(lzma.decompress((Path(_mnist.__file__).parent / "data/mnist" / f"{LABELS}.xz").read_bytes()))
+        content[5_000] ^= 1
+        mirror.pages[f"/mnist/{LABELS}.gz"] = other = gzip.compress(bytes(content), mtime=0)
+        sums = {**dict(MNIST.resources), f"{LABELS}.gz": hashlib.md5(other).hexdigest()}
+        monkeypatch.setattr(MNIST, "resources", list(sums.items()))
+    elif fault == "no gzip":
+        mirror.pages[IMAGES] = b"<html>please log in</html>"
+    else:
+        monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/mnist/"])
+    with pytest.raises(RuntimeError) as raised:
+        cl.mnist(10, 10)
+    told = str(raised.value)
+    assert f"mnist.zip, which comes with the notebooks, into {alone}" in told and "\n" not in told
+    assert len(told) - len(str(alone)) < 400 and (fault != "403" or "403" in told)
+    assert not list((alone.parent / "cache").rglob("*ubyte")), "nothing half is kept"
+    assert raised.value.__cause__ is None
+    make_zip(alone / "mnist.zip")  # as it says
+    assert cl.mnist(10, 10).test.y[:3].tolist() == [7, 2, 1]
+
+
+def test_no_home_falls_back(tmp_path: Path, fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CL_TEACH_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as where there is neither $HOME nor such a user
+    monkeypatch.chdir(tmp_path)
+    folder = temporary(tmp_path / "temporary", monkeypatch)
+    assert cl.mnist(10, 10).train.y[:3].tolist() == [5, 0, 4]
+    assert list(folder.iterdir()) == [] and not (tmp_path / "~").exists()
+
+
+def test_the_cache_folder_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CL_TEACH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert _mnist._cache_folder() == tmp_path / "cl_teach"

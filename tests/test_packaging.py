@@ -161,11 +161,13 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert f"\n{command}" in script and os.access(ROOT / ".ci/run", os.X_OK)
     stages = (
         command,
+        "\n.ci/colab ",
         "\npython -m cl_teach.course.site .ci/artefacts/site ",
         "\nCL_TEACH_SITE=.ci/artefacts/site python -m pytest ",
     )
     assert [script.index(stage) for stage in stages] == sorted(script.index(stage) for stage in stages)
     assert script.endswith('\nexit "$made"\n')  # a page that could not be made
+    assert os.access(ROOT / ".ci/colab", os.X_OK)
     assert "set -euo pipefail" in script
     for step in ("ruff check .", "ruff format --check .", "mypy"):
         assert f"\n{step}\n" in script

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any
 
@@ -13,20 +15,46 @@ import torch
 
 from .. import _checks
 
+NEEDS = {"torch": "2.11", "torchvision": "0.26", "matplotlib": "3.9", "ipywidgets": "7.7.1", "tqdm": "4.66"}  # pyproject.toml
+
 
 def setup() -> None:
     """Make a lesson give the same digits on every machine, and say where it runs.
 
     float64 is the default type, because float32 sums differ between processors in the last bits and training amplifies them;
     one thread, because the lessons' networks are too small to share out. In a notebook a name that no cell has made is told
-    with what to do.
+    with what to do. Where cl_teach came without pip, or with ``--no-deps`` (a self-contained notebook, Colab), nothing else has
+    looked whether what it needs is there.
+
+    Raises:
+        RuntimeError: a package that the lessons need is not there. One that is too old is only named.
     """
+    _look_for_packages()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None and not shell.custom_exceptions:  # else somebody has set a handler of their own
         shell.set_custom_exc((NameError,), _explain_name)
     print(f"cl_teach is ready, running on {_checks.device().type}")
+
+
+def _look_for_packages() -> None:
+    """(A RuntimeError, because to an ImportError Colab adds the advice to install the missing name from the index.)"""
+    for name, oldest in NEEDS.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            raise RuntimeError(
+                f"{name} is not installed, and the lessons need it: python -m pip install '{name}>={oldest}', "
+                "then restart the kernel"
+            ) from None
+        if _number(found) < _number(oldest):
+            print(f"{name} is {found} here; the lessons are tested with {oldest} and newer, and may fail or show other numbers")
+
+
+def _number(version: str) -> list[int]:
+    """The release: 2.11.0+cu130 is [2, 11, 0]."""
+    return [int(part) for part in re.findall(r"\d+", version.split("+")[0])[:3]]
 
 
 def _explain_name(

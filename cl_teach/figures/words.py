@@ -108,7 +108,7 @@ class Words:
                     best, most = place, near
             if best is not None:
                 place = self._axis.transData.inverted().transform(best)
-                lines.clabel([level], fmt=dict(labels), fontsize=10, manual=[tuple(place)])
+                lines.clabel(fmt=dict(labels), fontsize=10, manual=[tuple(place)])  # nearest level: this one
                 self._boxes.append(self._box(lines.labelTexts[-1]))
 
     def _all(self, but: object = None) -> Any:

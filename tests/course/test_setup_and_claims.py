@@ -1,7 +1,11 @@
 """Claims stop a lesson when they are false; a lesson that is started in the middle says what to do."""
 
 import os
+import re
 import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -13,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 import cl_teach as cl
+from cl_teach.course import setup_and_claims
 
 
 def test_true_claims_print_what_was_measured(capsys):
@@ -45,6 +50,33 @@ def test_setup_says_where_it_runs(capsys):
     cl.setup()
     assert torch.get_default_dtype() == torch.float64
     assert capsys.readouterr().out.startswith("cl_teach is ready, running on c")
+
+
+def test_setup_looks_for_what_the_lessons_need(capsys, monkeypatch):
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = dict(re.match(r"(\w+)>=([\d.]+)", line).groups() for line in project["dependencies"])
+    assert oldest == setup_and_claims.NEEDS
+    found = {
+        "torch": "2.10.1+cu130",
+        "torchvision": "0.26.0+cpu",
+        "matplotlib": "3.10",
+        "ipywidgets": "7.7.1",
+        "tqdm": "4.66.0",
+    }
+    monkeypatch.setattr(setup_and_claims, "version", found.__getitem__)
+    cl.setup()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("torch is 2.10.1+cu130 here; the lessons are tested with 2.11 and newer")
+    assert second.startswith("cl_teach is ready")
+
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(setup_and_claims, "version", missing)
+    with pytest.raises(
+        RuntimeError, match=r"^torch is not installed, and the lessons need it: python -m pip install 'torch>=2\.11'"
+    ):
+        cl.setup()
 
 
 def test_what_is_no_number_fails_and_is_printed_as_it_is():
