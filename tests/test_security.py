@@ -44,6 +44,16 @@ ALLOWED = {  # (file, what): why it is no danger
     ("cl_teach/__init__.py", "import_module"): "the same",
     ("cl_teach/course/exercises/__init__.py", "import importlib"): "finds the files of exercises in its own folder",
     ("cl_teach/course/exercises/__init__.py", "import_module"): "the same",
+    ("cl_teach/_mnist.py", "import http"): "for the name of an error; torchvision downloads",
+    ("cl_teach/_mnist.py", "import zipfile"): "reads four members by name, so much of each at most, and writes none by its name",
+    ("cl_teach/course/setup_and_claims.py", "import importlib"): "asks for versions",
+    ("cl_teach/course/share.py", "import subprocess"): "builds the wheel, with arguments of its own, not through a shell",
+    ("cl_teach/course/share.py", "subprocess.run"): "the same",
+    ("cl_teach/course/share.py", "import tarfile"): "unpacks what it packed, of a known SHA-256, with the filter 'data'",
+    ("cl_teach/course/share.py", "import urllib"): "quotes a path; opens nothing",
+    ("cl_teach/course/share.py", "import zipfile"): "writes one",
+    ("cl_teach/course/site/__main__.py", "import importlib"): "asks whether a package is there",
+    ("cl_teach/course/site/build.py", "import importlib"): "asks for versions",
     ("cl_teach/_mnist.py", "hashlib.md5"): "the digests that MNIST is known by; who can write the cache can write the package",
 }
 
@@ -178,7 +188,6 @@ def wrong_with(cell: str) -> Iterator[str]:
                 yield f"{word}: put together by the shell"
 
 
-@pytest.mark.xfail(strict=True, reason="the set-up cells are about to be changed")
 def test_set_up_cells_install_from_the_address_shown() -> None:
     assert {path.name: wrong for path in NOTEBOOKS for cell in code_cells(path) if (wrong := [*wrong_with(cell)])} == {}
 
