@@ -45,7 +45,10 @@ ALLOWED = {  # (file, what): why it is no danger
     ("cl_teach/course/exercises/__init__.py", "import importlib"): "finds the files of exercises in its own folder",
     ("cl_teach/course/exercises/__init__.py", "import_module"): "the same",
     ("cl_teach/_mnist.py", "import http"): "for the name of an error; torchvision downloads",
-    ("cl_teach/_mnist.py", "import zipfile"): "reads four members by name, so much of each at most, and writes none by its name",
+    (
+        "cl_teach/_mnist.py",
+        "import zipfile",
+    ): "reads four members by name, so much of each at most, and writes none by its name",
     ("cl_teach/course/setup_and_claims.py", "import importlib"): "asks for versions",
     ("cl_teach/course/share.py", "import subprocess"): "builds the wheel, with arguments of its own, not through a shell",
     ("cl_teach/course/share.py", "subprocess.run"): "the same",
