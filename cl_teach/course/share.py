@@ -1,7 +1,7 @@
 """Lessons for people who have no clone of the repository: notebooks that stand alone, or that install cl_teach themselves.
 
 $ python -m cl_teach.course.share build OUT               # notebooks that carry the package's code, and OUT/mnist.zip
-$ python -m cl_teach.course.share build OUT 01_*.ipynb    # only these
+$ python -m cl_teach.course.share build OUT 01_catastrophic_forgetting.ipynb  # only this one
 $ python -m cl_teach.course.share address                 # set-up cells and badges of notebooks/ as the address says
 
 The address is that of the project's repository: ``Repository`` under ``[project.urls]`` in pyproject.toml, or the environment
@@ -324,14 +324,13 @@ def _write(path: Path, notebook: Notebook) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m cl_teach.course.share", description="Share lessons with people without a clone."
-    )
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m cl_teach.course.share", description=__doc__, formatter_class=form)
     commands = parser.add_subparsers(dest="command", required=True)
-    builder = commands.add_parser("build", help="write self-contained notebooks, and the data as mnist.zip, into a folder")
+    builder = commands.add_parser("build")
     builder.add_argument("out", type=Path)
-    builder.add_argument("names", nargs="*", type=Path, help="which of notebooks/, such as solutions/01_x.ipynb; else all")
-    commands.add_parser("address", help="write set-up cells and badges of all notebooks")
+    builder.add_argument("names", nargs="*", type=Path)
+    commands.add_parser("address")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "build":
