@@ -69,6 +69,20 @@ WATCH = """image => {  // whether the first frame after a key shows a whole new 
 }"""
 
 
+STATE = """async figure => {  // what can be seen of an explorer
+    const image = figure.querySelector("img"), controls = [...figure.querySelectorAll(".controls > *")];
+    const data = figure.data ??= JSON.parse(figure.querySelector("script").textContent);
+    await image.decode();
+    return {
+        places: controls.map(c => Number((c.querySelector("input:checked") ?? c.querySelector("input[type=range]")).value)),
+        words: controls.map(c => [c.querySelector("output")?.textContent, c.querySelector("[type=range]")?.ariaValueText]),
+        frame: data.frames.indexOf(image.src),
+        alts: [image.alt, figure.querySelector("figcaption").textContent],
+        sizes: [image.naturalWidth, image.naturalHeight, ...["width", "height"].map(name => Number(image.getAttribute(name)))],
+    };
+}"""
+
+
 class Moving:
     """An explorer in a page, moved as people move it."""
 
@@ -77,23 +91,33 @@ class Moving:
         self.data = json.loads(figure.locator("script").text_content())
         self.controls = figure.locator(".controls > *").all()
         self.image = figure.locator("img")
+        self.element = figure.element_handle()
         page.evaluate(WATCH, self.image.element_handle())
 
     def is_choice(self, i: int) -> bool:
         return self.controls[i].evaluate("c => c.matches('fieldset')")
 
     def places(self) -> list[int]:
-        script = "c => Number((c.querySelector('input:checked') ?? c.querySelector('input[type=range]')).value)"
-        return [control.evaluate(script) for control in self.controls]
+        return self.page.evaluate(STATE, self.element)["places"]
+
+    def is_right(self) -> int:
+        """Whether picture and words are those of the places where the controls stand; which frame it is."""
+        state, labels = self.page.evaluate(STATE, self.element), self.data["labels"]
+        at = int(np.ravel_multi_index(state["places"], [len(names) for names in labels]))
+        assert state["frame"] == self.data["shown"][at]
+        assert state["alts"] == 2 * [self.data["alts"][at]]
+        assert state["sizes"][:2] == state["sizes"][2:]
+        for i, (place, names) in enumerate(zip(state["places"], labels, strict=True)):
+            assert state["words"][i] in ([None, None], [names[place]] * 2) and (state["words"][i][0] or self.is_choice(i))
+        return state["frame"]
 
     def go(self, i: int, place: int) -> None:
         """Move one control there by arrow keys."""
-        choice = self.is_choice(i)
+        moved = self.controls[i].locator("input:checked" if self.is_choice(i) else "input[type=range]")
+        moved.focus()
         while (now := self.places()[i]) != place:
-            forward = place > now
-            moved = self.controls[i].locator("input:checked" if choice else "input[type=range]")
-            moved.press("ArrowRight" if forward else "ArrowLeft")
-            assert self.places()[i] == now + (1 if forward else -1)
+            self.page.keyboard.press("ArrowRight" if place > now else "ArrowLeft")
+            assert self.places()[i] == now + (1 if place > now else -1)
 
     def click(self, i: int, last: bool) -> None:
         """Move one control to its beginning or its end by mouse."""
@@ -106,40 +130,24 @@ class Moving:
             slider.click(position={"x": box["width"] - 2 if last else 2, "y": box["height"] / 2})
         assert self.places()[i] == (len(self.data["labels"][i]) - 1 if last else 0)
 
-    def is_right(self) -> None:
-        """Whether picture and words are those of the places where the controls stand."""
-        places, labels = self.places(), self.data["labels"]
-        at = int(np.ravel_multi_index(places, [len(names) for names in labels]))
-        expected = self.data["frames"][self.data["shown"][at]], self.data["alts"][at]
-        assert (self.image.get_attribute("src"), self.image.get_attribute("alt")) == expected
-        assert self.figure.locator("figcaption").text_content() == expected[1]
-        assert self.image.evaluate("i => i.decode().then(() => [i.naturalWidth, i.naturalHeight])") == [
-            int(self.image.get_attribute("width")),
-            int(self.image.get_attribute("height")),
-        ]
-        for control, place, names in zip(self.controls, places, labels, strict=True):
-            if control.locator("output").count():
-                assert control.locator("output").text_content() == names[place]
-                assert control.locator("input").get_attribute("aria-valuetext") == names[place]
-
     def walk(self) -> list[list]:
         """Every combination by keyboard, every end by mouse. Gives for each key whether it was answered at once, and in ms."""
         self.figure.scroll_into_view_if_needed()
         self.is_right()
-        for i in range(len(self.controls)):
-            self.go(i, 0)
+        *others, last = [range(len(names)) for names in self.data["labels"]]
         seen = []
-        for places in product(*(range(len(names)) for names in self.data["labels"])):
-            for i, place in enumerate(places):
+        for before in product(*others):
+            for i, place in enumerate(before):
                 self.go(i, place)
-            self.is_right()
-            seen.append(self.image.get_attribute("src"))
-        assert len(set(seen)) == len(self.data["frames"]) and len(seen) == len(self.data["shown"])
+            for place in last if self.places()[-1] == 0 else reversed(last):
+                self.go(len(others), place)
+                seen.append(self.is_right())
+        assert set(seen) == set(range(len(self.data["frames"]))) and len(seen) == len(self.data["shown"])
         assert len(set(seen)) > 1
         answers = self.page.evaluate("answers")
         for i in range(len(self.controls)):
-            for last in (False, True, False):
-                self.click(i, last)
+            for end in (False, True, False):
+                self.click(i, end)
                 self.is_right()
         return answers
 
