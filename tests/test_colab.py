@@ -44,8 +44,8 @@ class Place:
     environment: dict[str, str]
     server: loopback.Loopback
 
-    def nbval(self, name: str) -> str:
-        """Run a notebook of the folder and compare its outputs; returns what went wrong."""
+    def nbval(self, name: str) -> None:
+        """Run a notebook of the folder and compare its outputs."""
         command = [
             str(self.python),
             "-m",
@@ -62,7 +62,8 @@ class Place:
         done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
         cells = json.loads((self.folder / name).read_text(encoding="utf-8"))["cells"]
         n = sum(cell["cell_type"] == "code" for cell in cells)
-        return "" if done.returncode == 0 and f"{n} passed" in done.stdout else done.stdout[-5_000:] + done.stderr[-2_000:]
+        if done.returncode != 0 or f"{n} passed" not in done.stdout:
+            pytest.fail(done.stdout[-8_000:] + done.stderr[-2_000:], pytrace=False)
 
 
 @pytest.fixture
@@ -118,9 +119,9 @@ def test_these_are_colab_s_versions() -> None:
 def test_self_contained_lessons_run_alone(lesson: Path, place: Place, copies: Path) -> None:
     shutil.copy(copies / lesson, place.folder)
     shutil.copy(copies / "mnist.zip", place.folder)
-    assert place.nbval(lesson.name) == ""
+    place.nbval(lesson.name)
     if lesson == LESSONS[0]:  # and once more: with what the first time left
-        assert place.nbval(lesson.name) == ""
+        place.nbval(lesson.name)
     assert place.server.asked == []
 
 
@@ -128,7 +129,7 @@ def test_self_contained_lessons_run_alone(lesson: Path, place: Place, copies: Pa
 def test_a_lesson_installs_what_it_needs(which: str, place: Place, wheel: bytes) -> None:
     """And nothing else: the rest of the environment is untouched. Twice, each time from nothing."""
     before = installed(place)
-    assert place.nbval(with_the_address(LESSONS[0], place, wheel)) == ""
+    place.nbval(with_the_address(LESSONS[0], place, wheel))
     assert installed(place) - before == {f"cl_teach=={share.version()}"} and before <= installed(place)
     assert len(place.server.asked) == 1
 
