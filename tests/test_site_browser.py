@@ -78,7 +78,7 @@ STATE = """async figure => {  // what can be seen of an explorer
         words: controls.map(c => [c.querySelector("output")?.textContent, c.querySelector("[type=range]")?.ariaValueText]),
         frame: data.frames.indexOf(image.src),
         alts: [image.alt, figure.querySelector("figcaption").textContent],
-        sizes: [image.naturalWidth, image.naturalHeight, ...["width", "height"].map(name => Number(image.getAttribute(name)))],
+        sizes: [image.naturalWidth, image.naturalHeight, image.clientWidth, image.clientHeight],
     };
 }"""
 
@@ -106,7 +106,8 @@ class Moving:
         at = int(np.ravel_multi_index(state["places"], [len(names) for names in labels]))
         assert state["frame"] == self.data["shown"][at]
         assert state["alts"] == 2 * [self.data["alts"][at]]
-        assert state["sizes"][:2] == state["sizes"][2:]
+        width, height, *drawn = state["sizes"]
+        assert drawn[0] <= width and drawn[0] / width == pytest.approx(drawn[1] / height, rel=0.01)  # not stretched
         for i, (place, names) in enumerate(zip(state["places"], labels, strict=True)):
             assert state["words"][i] in ([None, None], [names[place]] * 2) and (state["words"][i][0] or self.is_choice(i))
         return state["frame"]
