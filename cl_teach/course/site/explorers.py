@@ -50,12 +50,11 @@ def explorer(shown: Explorer) -> str:
     for (name, control), names in zip(shown.controls.items(), labels, strict=True):
         few = isinstance(control, ToggleButtons)
         controls.append((_choice if few else _slider)(name, names, control.index, name == shown._play))
-    width, height = Image.open(io.BytesIO(shown.picture.png)).size
     alt = escape(shown.picture.alt)
     script = json.dumps(data, ensure_ascii=False).replace("</", r"<\/")
     return f"""<figure class="explorer">
 <div class="controls">{"".join(controls)}</div>
-<img src="{frames[shown.picture.png]}" alt="{alt}" width="{width}" height="{height}" decoding="sync">
+<img src="{frames[shown.picture.png]}" alt="{alt}" decoding="sync">
 <figcaption aria-live="polite">{alt}</figcaption>
 <script type="application/json">{script}</script>
 </figure>"""

@@ -85,8 +85,7 @@ def test_controls_are_native_and_start_where_the_explorer_does(explorer):
     image, caption = figure.find("img"), figure.find("figcaption")
     assert image["alt"] == caption.text == explorer.picture.alt and caption["aria-live"] == "polite"
     assert (decoded(image["src"]) == pixels(explorer.picture.png)).all()
-    height, width, _ = pixels(explorer.picture.png).shape
-    assert (image["width"], image["height"]) == (str(width), str(height))
+    assert not image.has_attr("width") and not image.has_attr("height")  # pictures of an explorer may differ in size
 
 
 def test_only_what_plays_has_a_button():
