@@ -161,7 +161,6 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert f"\n{command}" in script and os.access(ROOT / ".ci/run", os.X_OK)
     stages = (
         command,
-        "\n.ci/colab ",
         "\npython -m cl_teach.course.site .ci/artefacts/site ",
         "\nCL_TEACH_SITE=.ci/artefacts/site python -m pytest ",
     )
