@@ -158,14 +158,7 @@ def test_import_is_light() -> None:
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     command = 'python -m pip install -c constraints.txt -e ".[lab,test]" && python -m pytest\n'
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert f"\n{command}" in script and os.access(ROOT / ".ci/run", os.X_OK)
-    stages = (
-        command,
-        "\npython -m cl_teach.course.site .ci/artefacts/site ",
-        "\nCL_TEACH_SITE=.ci/artefacts/site python -m pytest ",
-    )
-    assert [script.index(stage) for stage in stages] == sorted(script.index(stage) for stage in stages)
-    assert script.endswith('\nexit "$made"\n')  # a page that could not be made
+    assert script.endswith("\n" + command) and os.access(ROOT / ".ci/run", os.X_OK)
     assert os.access(ROOT / ".ci/colab", os.X_OK)
     assert "set -euo pipefail" in script
     for step in ("ruff check .", "ruff format --check .", "mypy"):
