@@ -216,7 +216,7 @@ def test_explorers_move_in_the_classic_front_end(lesson: Path, place: Place, cla
             before = image.get_attribute("src")
             sliders, buttons = (
                 explorers.nth(i).locator(".ui-slider-handle"),
-                explorers.nth(i).locator(".widget-toggle-buttons button"),
+                explorers.nth(i).locator(".widget-toggle-buttons button:not(.mod-active)"),
             )
             if sliders.count():
                 at_the_end = "Home" if sliders.first.evaluate("handle => parseFloat(handle.style.left) > 99") else "ArrowRight"
