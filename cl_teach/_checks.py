@@ -289,11 +289,18 @@ def labels(values: list[Any]) -> Tensor:
 
 def module(model: object) -> nn.Module:
     """``model`` if it is a torch module; of a wrapped one the network inside."""
+    parameters(model)
+    return inner(model)  # type: ignore[arg-type]
+
+
+def parameters(model: object) -> dict[str, nn.Parameter]:
+    """The parameters of ``model``, or of the network inside a wrapped one, by name."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    if empty := [name for name, p in model.named_parameters() if p.is_meta]:
+    found = dict(inner(model).named_parameters())
+    if empty := [name for name, p in found.items() if p.is_meta]:
         raise ValueError(f"model must hold its weights, got {empty[0]} on the meta device; make it on the CPU or a GPU")
-    return inner(model)
+    return found
 
 
 def finite(model: nn.Module) -> None:

@@ -8,14 +8,17 @@ import torch
 from torch import nn
 
 from ._weights import inner
+from .fast.momentum import Momentum
 from .penalties import Penalty, proximal_factor
 
+Stepper = torch.optim.Optimizer | Momentum
 
-def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momentum: float) -> torch.optim.Optimizer:
+
+def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momentum: float) -> Stepper:
     """SGD, or the optimiser asked for, if it is one for this model and this kind of step."""
     weights = [p for p in model.parameters() if p.requires_grad]
     if optimizer is None:
-        return torch.optim.SGD(weights, lr=lr, momentum=momentum)
+        return Momentum(weights, lr, momentum)
     example = "lambda p: torch.optim.Adam(p, lr=1e-3)"
     if not callable(optimizer):
         raise TypeError(f"optimizer must be a function of the parameters such as {example}, got {type(optimizer).__name__}")
@@ -32,17 +35,20 @@ def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momen
     return stepper
 
 
-def factors(model: nn.Module, stepper: torch.optim.Optimizer, strength: float) -> float | dict[str, float]:
+def factors(model: nn.Module, stepper: Stepper, strength: float) -> float | dict[str, float]:
     """c of the proximal step: one number, or parameter name -> its group's. Nesterov's has the fixed point of plain SGD."""
+    if isinstance(stepper, Momentum):
+        (group,) = stepper.param_groups
+        return proximal_factor(strength, group["lr"], group["momentum"])
     of = {id(p): proximal_factor(strength, float(g["lr"]), g["momentum"]) * (1 - g["dampening"])
           for g in stepper.param_groups for p in g["params"]}  # fmt: skip
     each = {name: of.get(id(p), 0.0) for name, p in inner(model).named_parameters() if p.requires_grad}
     return each if len(set(each.values())) > 1 else next(iter(each.values()))
 
 
-def warn_if_unstable(penalty: Penalty, strength: float, stepper: torch.optim.Optimizer) -> None:
+def warn_if_unstable(penalty: Penalty, strength: float, stepper: Stepper) -> None:
     """A gradient step that cannot work is said to be one before it is taken. Only SGD's limit is known."""
-    if not isinstance(stepper, torch.optim.SGD):
+    if not isinstance(stepper, (torch.optim.SGD, Momentum)):
         return
     limit = min(penalty.stability_limit(float(g["lr"]), float(g["momentum"])) for g in stepper.param_groups)
     if strength > limit:

@@ -51,7 +51,7 @@ class Prepared:
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """(x, y) of the samples ``indices``, as the model takes them."""
-        return self._fit(self.x[indices]), self.y[indices]
+        return self._fit(self.x.index_select(0, indices)), self.y.index_select(0, indices)
 
     def shuffled(self, size: int, epochs: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``epochs`` times all samples in batches of ``size``, each time in another order, the same on every device."""

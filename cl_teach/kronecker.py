@@ -135,8 +135,8 @@ class KFAC(Penalty):
 
     def _layers(self, model: nn.Module) -> list[_Layer]:
         """The layers of ``model`` that are held, each with its slots, which move to its device and type."""
-        self._watch_out(model)
         self._held(model)  # an error if it is another model; rows that have grown are free
+        self._watch_out(model)
         parameters = dict(inner(model).named_parameters())
         layers: dict[str, _Layer] = {}
         for slot in self.inputs:

@@ -93,8 +93,8 @@ class Penalty:
         Neither lambda nor 1/2 is in it: the loss of the paper is loss_B + strength / 2 * penalty(model). Code that writes
         loss_B + strength * penalty needs half the strength for the same result.
         """
-        self._watch_out(model)
         self._held(model)
+        self._watch_out(model)
         parameters = dict(inner(model).named_parameters())
         total = next(iter(parameters.values())).new_tensor(self.constant)
         for name, m in self.anchor.items():
@@ -105,8 +105,8 @@ class Penalty:
     def add_gradient(self, model: nn.Module, strength: float) -> None:
         """Add the gradient of strength / 2 * penalty to ``.grad``, strength * P (theta - m); no autograd needed."""
         if _checks.strength(strength) and self.n_tasks:
-            self._watch_out(model)
             _, theta, precision, anchor = self._held(model)
+            self._watch_out(model)
             self._steps.add_gradient(theta, precision, anchor, float(strength))
 
     def proximal_step(self, model: nn.Module, c: float | Mapping[str, float]) -> None:
@@ -125,8 +125,8 @@ class Penalty:
         if isinstance(c, Mapping) and (strange := sorted(c.keys() - dict(_checks.module(model).named_parameters()).keys())):
             raise ValueError(f"c must name parameters of the model, got {strange[0]}")
         if self.n_tasks and any(each.values()):
-            self._watch_out(model)
             names, theta, precision, anchor = self._held(model)
+            self._watch_out(model)
             self._steps.pull(theta, precision, anchor, [float(each.get(n, each.get("", 0.0))) for n in names])
 
     def stability_limit(self, lr: float, momentum: float = 0.0) -> float:
@@ -186,11 +186,11 @@ class Penalty:
         return {"precision": self.precision, "anchor": self.anchor}
 
     def _watch_out(self, model: nn.Module) -> None:
-        self._warned = self._warned or (self.n_tasks > 0 and warn_of_averaging(_checks.module(model)))  # once
+        self._warned = self._warned or (self.n_tasks > 0 and warn_of_averaging(model))  # once
 
     def _held(self, model: nn.Module) -> tuple[list[str], list[Tensor], list[Tensor], list[Tensor]]:
         """Names and weights that are held and may move, their P, their m. P and m move to the model's device and type."""
-        parameters = dict(_checks.module(model).named_parameters())
+        parameters = _checks.parameters(model)
         if any(name not in parameters or parameters[name].shape != m.shape for name, m in self.anchor.items()):
             self.check(model)  # says what is wrong; more rows are not
             for name, m in self.anchor.items():

@@ -27,7 +27,8 @@ from ._prepare import prepare
 from ._progress import bar, silent
 from ._store import Store
 from ._weights import Named, copied, flat
-from .fast.together import stackable, train_together
+from .fast.chain import is_chain
+from .fast.together import train_together
 from .history import Evaluation, History, evaluation
 from .penalties import EWC, L2, LatestEWC, OnlineEWC, Penalty, proximal_factor
 from .rivals import MAS, SI
@@ -449,7 +450,7 @@ def _set(model: nn.Module, start: Start) -> nn.Module:
 def _side_by_side(model: nn.Module, penalty: Penalty, settings: dict[str, Any]) -> bool:
     """Whether the strengths of this penalty can be trained as one stack."""
     usual = type(penalty).proximal_step is Penalty.proximal_step
-    return usual and settings["step"] == "proximal" and stackable(model)
+    return usual and settings["step"] == "proximal" and is_chain(model)
 
 
 def _check(job: _Job) -> None:

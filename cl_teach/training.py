@@ -21,6 +21,7 @@ from ._optimiser import factors, stepper_for, warn_if_unstable
 from ._prepare import Data, check_batches, prepare, prepare_or_load
 from ._progress import bar, silent
 from ._weights import averaging, buffers_watched, inner, own_modes
+from .fast.chain import Chain, is_chain
 from .history import Evaluation, History, Recorder, evaluation
 from .models import head, random_state
 from .penalties import Penalty
@@ -105,6 +106,7 @@ def train(
         recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)
         if penalty is not None and step == "gradient":
             warn_if_unstable(penalty, strength, stepper)
+        learn_from = _gradient(model, data.classes)
         device, watched = data.like.device, buffers_watched(model, in_force)
         # The recorder ends the block at Ctrl-C; the random state is that of dropout.
         with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), watched, random_state(seed, device):
@@ -113,9 +115,8 @@ def train(
             for layer in held:
                 layer.eval()
             for x, y in data.shuffled(batch_size, epochs, seed):
-                loss = cross_entropy(head(model(x), data.classes), y)
                 stepper.zero_grad()
-                loss.backward()
+                loss = learn_from(x, y)
                 if penalty is not None:
                     penalty.observe(model)
                     if step == "gradient":
@@ -135,6 +136,17 @@ def train(
         message = f"training diverged: the loss is {history.loss[-1]} after step {len(history.loss)}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return history
+
+
+def _gradient(model: nn.Module, classes: Sequence[int] | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """(x, y) of a batch -> its loss; leaves the gradient in ``.grad``."""
+
+    def plain(x: Tensor, y: Tensor) -> Tensor:
+        loss = cross_entropy(head(model(x), classes), y)
+        loss.backward()
+        return loss
+
+    return Chain(model, classes) if is_chain(model) else plain  # the same numbers, sooner
 
 
 def _check(

@@ -19,6 +19,7 @@ import cl_teach as cl
 from cl_teach import _checks, _mnist, figures, landscapes, sweeps
 from cl_teach.course import pitfalls
 from cl_teach.course.versions import V1, V3
+from cl_teach.fast.momentum import Momentum
 from cl_teach.landscapes import surfaces
 from cl_teach.sweeps import Result
 
@@ -603,7 +604,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is done from now on: steps of training, evaluations of many weights, reading MNIST, and drawing."""
     done: list[str] = []
     places = [
-        (torch.optim.SGD, "step"), (sweeps, "_learn_a"), (surfaces, "table"), (_mnist, "read"), (Figure, "add_subplot"),
+        (Momentum, "step"), (sweeps, "_learn_a"), (surfaces, "table"), (_mnist, "read"), (Figure, "add_subplot"),
         (Figure, "subplots"), (Figure, "add_gridspec"), (torch.autograd, "grad"),
     ]  # fmt: skip
     for owner, name in places:

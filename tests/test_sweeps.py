@@ -205,26 +205,6 @@ def test_runs_leave_the_penalties_of_the_start_as_they_were() -> None:
         assert equal(found[name], value) if isinstance(value, dict) else found[name] == value, name
 
 
-def test_a_chain_with_a_hook_a_shared_or_a_frozen_layer_is_not_stacked() -> None:
-    layer = nn.Linear(4, 4)
-    hooked, before, frozen = small(), small(), small()
-    hooked[1].register_forward_hook(lambda module, args, output: 2 * output)  # type: ignore[index]
-    before[1].register_forward_pre_hook(lambda module, args: (2 * args[0],))  # type: ignore[index]
-    next(frozen.parameters()).requires_grad_(False)
-    assert sweeps.stackable(small())
-    for model in (
-        hooked,
-        before,
-        frozen,
-        nn.Sequential(nn.Flatten(0, 1), nn.Linear(4, 4)),
-        nn.Sequential(nn.Flatten(2), nn.Linear(4, 4)),
-        nn.Sequential(layer, nn.ReLU(), layer),
-        nn.Sequential(nn.Linear(4, 4), nn.Dropout()),
-        nn.Sequential(),
-    ):
-        assert not sweeps.stackable(model)
-
-
 def test_a_penalty_with_a_step_of_its_own_is_not_stacked() -> None:
     class Own(cl.L2):
         def proximal_step(self, model: nn.Module, c: float) -> None:
@@ -918,15 +898,15 @@ def test_ctrl_c_within_a_single_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ctrl_c_within_networks_trained_together_keeps_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps, cross_entropy = list[int](), together.cross_entropy
+    steps, usual = list[int](), together.loss_and_gradient
 
-    def interrupted(*args: Any, **options: Any) -> Tensor:
+    def interrupted(*args: Any, **options: Any) -> Any:
         steps.append(1)
         if len(steps) == 8 + 5:  # in the fifth step of the second unit of work
             signal.raise_signal(signal.SIGINT)
-        return cross_entropy(*args, **options)
+        return usual(*args, **options)
 
-    monkeypatch.setattr(together, "cross_entropy", interrupted)
+    monkeypatch.setattr(together, "loss_and_gradient", interrupted)
     with pytest.warns(RuntimeWarning, match="interrupted after 2 of 12 runs"):
         part = run(file=tmp_path / "sweep", together=2)
     done = {("L2", strength, 0) for strength in STRENGTHS[:2]}

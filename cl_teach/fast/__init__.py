@@ -7,8 +7,10 @@
 - per_sample: the quick Fisher information, which takes the quickest way that is right for each parameter
 - directions: what the Fisher information does to directions of the weights, without per-sample gradients where that is right
 - grid: loss over a plane, the first layer done three times instead of once a point
+- chain: the gradient of a training step of Linear and pointwise layers, without autograd
+- momentum: the step of SGD
 - held: what a penalty does in a training step
 - together: K networks trained side by side
-- pointwise: the layers that grid and together take as they are
+- pointwise: the layers that grid, chain and together take as they are
 - agree: the judge, who holds the quick ways of per_sample and grid against the plain ones
 """

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
 from .._prepare import prepare
 from .._weights import Named
 from ..history import History, Recorder
-from ..models import head
 from ..tasks import Split, Task
+from .chain import links, loss_and_gradient
 from .held import share
-from .pointwise import POINTWISE
+from .momentum import Momentum
+from .pointwise import through
 
 
 def train_together(
@@ -53,15 +55,13 @@ def train_together(
     for name, f in precision.items():
         shares = torch.stack([share(f.to(stack[name]), c) for c in factors])
         pull.append((stack[name], anchor[name].to(stack[name]), shares))
-    stepper = torch.optim.SGD([t.requires_grad_() for t in stack.values()], lr=lr, momentum=momentum)
+    stepper = Momentum(list(stack.values()), lr, momentum)
+    learn_from = _Stack(cast(nn.Sequential, models[0]), stack, data.classes)
     total = epochs * math.ceil(len(data) / batch_size)
     with Recorder(models, watch, keep_weights, every, total, tick or (lambda n: None)) as recorder:
         recorder.look()
         for x, y in data.shuffled(batch_size, epochs, seed):
-            logits = head(_forward(models[0], stack, x).flatten(0, 1), data.classes)  # (K N, C)
-            loss = cross_entropy(logits, y.repeat(k), reduction="none").view(k, -1).mean(1)  # (K,)
-            stepper.zero_grad()
-            loss.sum().backward()
+            loss = learn_from(x, y)  # (K,)
             stepper.step()
             with torch.no_grad():
                 for theta, m, by in pull:
@@ -72,30 +72,48 @@ def train_together(
     return [None if history.diverged else history for history in recorder.histories]
 
 
-def stackable(model: nn.Module) -> bool:
-    """Whether it is a plain chain of Linear layers and activations, without shared or frozen weights, hooks or extras."""
-    if type(model) is not nn.Sequential or not len(model):
-        return False
-    flat = type(model[0]) is nn.Flatten and (model[0].start_dim, model[0].end_dim) == (1, -1)
-    layers = list(model)[1:] if flat else list(model)
-    own = [f"{i}.{name}" for i, layer in enumerate(model) for name, _ in layer.named_parameters()]
-    return (
-        all(type(layer) in (nn.Linear, *POINTWISE) for layer in layers)
-        and own == [name for name, p in model.named_parameters() if p.requires_grad]
-        and not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
-    )
+class _Stack:
+    """What a chain is to one network (chain.py), to K: weights (K, out, in), and the loss of each, (K,).
 
+    The first product is one for all, as they see the same inputs.
+    """
 
-def _forward(model: nn.Module, stack: Named, x: Tensor) -> Tensor:
-    """(N, ...) inputs to (K, N, C) logits of K networks; the first product is one for all, as they see the same inputs."""
-    for name, layer in model.named_children():
-        if not isinstance(layer, nn.Linear):
+    def __init__(self, model: nn.Sequential, stack: Named, classes: Sequence[int] | None) -> None:
+        self.first, found = links(model)
+        of = {id(p): stack[name] for name, p in model.named_parameters()}
+        self.links = [(of[id(w)], None if b is None else of[id(b)], following) for w, b, following in found]
+        self.classes = classes
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        for layer in self.first:
             x = layer(x)
-            continue
-        weight, bias = stack[f"{name}.weight"], stack.get(f"{name}.bias")  # (K, out, in), (K, out)
-        if x.ndim == 2:
-            x = linear(x, weight.flatten(0, 1), None if bias is None else bias.flatten())  # (N, K out)
-            x = x.unflatten(1, weight.shape[:2]).transpose(0, 1)
-        else:
-            x = x @ weight.mT if bias is None else torch.baddbmm(bias[:, None], x, weight.mT)
-    return x
+        k, n = len(self.links[0][0]), len(x)
+        inputs, ways = [], []
+        for weight, bias, following in self.links:
+            inputs.append(x)
+            if x.ndim == 2:
+                x = linear(x, weight.flatten(0, 1), None if bias is None else bias.flatten())  # (N, K out)
+                x = x.view(n, k, -1).transpose(0, 1)
+            else:
+                x = x @ weight.mT if bias is None else torch.baddbmm(bias[:, None], x, weight.mT)
+            way = []
+            for layer in following:
+                x, back = through(layer, x)
+                way.append(back)
+            ways.append(way)
+        loss, g = loss_and_gradient(x.flatten(0, 1), y.repeat(k), self.classes, n)
+        g = g.view_as(x)
+        for i in reversed(range(len(self.links))):
+            weight, bias, _ = self.links[i]
+            for back in reversed(ways[i]):
+                g = back(g)
+            if i:
+                weight.grad = inputs[i].mT.bmm(g).mT
+            else:
+                weight.grad = g.transpose(0, 1).reshape(n, -1).t().mm(inputs[0]).view_as(weight)
+            if bias is not None:
+                bias.grad = g.sum(1)
+            if i:
+                g = g.bmm(weight)
+        return loss.view(k, n).mean(1)

@@ -70,6 +70,18 @@ def test_each_learns_as_if_alone(kind: type[nn.Module], bias: bool) -> None:
     assert all(float((one - other).norm()) > 1e-4 for one, other in pairwise(ends))
 
 
+def test_a_layer_that_stands_twice_acts_twice() -> None:
+    twice = nn.ReLU()
+    start = network()
+    start[2] = start[4] = twice  # type: ignore[index]
+    penalty = held(start)
+    models, others = ([copy.deepcopy(start) for _ in STRENGTHS] for _ in range(2))
+    together(models, penalty)
+    for model, alone, strength in zip(models, others, STRENGTHS, strict=True):
+        cl.train(alone, SECOND, penalty=penalty, strength=strength, **OPTIONS)
+        torch.testing.assert_close(weights(model), weights(alone), rtol=1e-9, atol=1e-12)
+
+
 def test_what_diverges_has_no_history_and_the_others_go_on() -> None:
     start, penalty = network(nn.ReLU), cl.L2()
     penalty.consolidate(start, SECOND.train)
