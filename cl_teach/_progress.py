@@ -15,12 +15,17 @@ _silent = ContextVar("_silent", default=False)
 
 @contextmanager
 def silent(hush: bool = True) -> Iterator[None]:
-    """No bars inside the block, where the work around it has one of its own, or none is wanted."""
+    """No bars inside the block, where the work around it has one of its own, or none is wanted. For this thread alone."""
     token = _silent.set(hush or _silent.get())
     try:
         yield
     finally:
         _silent.reset(token)
+
+
+def is_silent() -> bool:
+    """Whether the work around speaks for this."""
+    return _silent.get()
 
 
 def bar(total: int | None, what: str, unit: str, show: bool, done: int = 0) -> Any:

@@ -7,6 +7,7 @@ from the same network. A head per task needs no model of its own: the heads lie 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -97,11 +98,17 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
     return logits[:, list(classes)]
 
 
+_turn = threading.RLock()  # a process has one random state for all its threads
+
+
 @contextmanager
 def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none."""
+    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none.
+
+    Threads take turns in such blocks.
+    """
     cuda = torch.device(device).type == "cuda"
-    with torch.random.fork_rng([device] if cuda else []):
+    with _turn, torch.random.fork_rng([device] if cuda else []):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU, also those not forked
         if cuda:
             with torch.cuda.device(device):

@@ -11,7 +11,6 @@ import hashlib
 import inspect
 import math
 import os
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -406,12 +405,8 @@ def _at_once(work: Callable[..., Any], *args: Any) -> Future[Any]:
     return future
 
 
-_turn = threading.Lock()  # train sets the random state and the warning filters, of which a process has one
-
-
 def _train(model: nn.Module, data: Data, **options: Any) -> History:
-    with _turn, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "interrupted after|training diverged", RuntimeWarning)  # sweep says it once
+    with silent():  # the sweep speaks for all its runs
         history = train(model, data, progress=False, **options)
     if history.interrupted:
         raise KeyboardInterrupt

@@ -10,6 +10,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ from torch.nn.functional import cross_entropy
 
 from . import _checks
 from ._optimiser import factors, stepper_for, warn_if_unstable
-from ._prepare import Data, check_batches, prepare, prepare_or_load
-from ._progress import bar, silent
+from ._prepare import Data, Prepared, check_batches, prepare, prepare_or_load
+from ._progress import bar, is_silent, silent
 from ._weights import averaging, buffers_watched, inner, own_modes
 from .fast.chain import Chain, is_chain
 from .history import Evaluation, History, Recorder, evaluation
@@ -107,9 +108,11 @@ def train(
         if penalty is not None and step == "gradient":
             warn_if_unstable(penalty, strength, stepper)
         learn_from = _gradient(model, data.classes)
-        device, watched = data.like.device, buffers_watched(model, in_force)
-        # The recorder ends the block at Ctrl-C; the random state is that of dropout.
-        with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), watched, random_state(seed, device):
+        watched = buffers_watched(model, in_force)
+        by_chance = not (is_chain(model) and isinstance(data, Prepared))  # dropout draws, and a DataLoader its order
+        chance = random_state(seed, data.like.device) if by_chance else nullcontext()
+        # The recorder ends the block at Ctrl-C.
+        with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), watched, chance:
             recorder.look()
             model.train()
             for layer in held:
@@ -129,7 +132,9 @@ def train(
     if epochs:
         stepper.zero_grad()
     (history,) = recorder.histories
-    if history.interrupted:
+    if is_silent():
+        pass
+    elif history.interrupted:
         message = f"interrupted after {len(history.loss)} of {total} steps; the history so far is returned"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     elif history.diverged:

@@ -147,7 +147,7 @@ def _first_layer(model: nn.Module, x: Tensor) -> tuple[str, nn.Module, Tensor]:
 
 def _stacked(model: nn.Module, affine: Affine, x: Tensor) -> tuple[_Row, int]:
     idle = (nn.Identity, nn.Dropout)  # in eval mode
-    layers = [(name, layer) for name, layer in model._modules.items() if type(layer) not in idle]
+    layers = [(name, layer) for name, layer in model._modules.items() if layer is not None and type(layer) not in idle]
     if layers and type(layers[0][1]) is nn.Flatten:
         x = layers.pop(0)[1](x)
     places = {f"{name}.{kind}" for name, layer in layers for kind, _ in layer.named_parameters()}
