@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from ._weights import inner
 from .fast.momentum import Momentum
 from .penalties import Penalty, proximal_factor
 
-Stepper = torch.optim.Optimizer | Momentum
+Stepper: TypeAlias = torch.optim.Optimizer | Momentum
 
 
 def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momentum: float) -> Stepper:

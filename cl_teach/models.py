@@ -77,8 +77,7 @@ def article_cnn(n_classes: int = 10, seed: int = 0, device: str | torch.device |
     """A small convolutional network for 28 x 28 digits: two 5 x 5 convolutions (10 and 20 channels), each pooled by 2, with
     2-d dropout after the second, then 320 -> 50 -> ``n_classes`` with dropout between.
 
-    Arguments, result and errors as for :func:`mlp`; inputs have shape (N, 1, 28, 28). The weights lie in memory with the
-    channels last, as processors like it: a step takes half the time.
+    Arguments, result and errors as for :func:`mlp`; inputs have shape (N, 1, 28, 28).
     """
     _checks.whole_number("n_classes", n_classes, at_least=2)
 
@@ -89,7 +88,7 @@ def article_cnn(n_classes: int = 10, seed: int = 0, device: str | torch.device |
             nn.Flatten(), nn.Linear(320, 50), nn.ReLU(), nn.Dropout(), nn.Linear(50, n_classes),
         )  # fmt: skip
 
-    return _seeded(build, seed, device).to(memory_format=torch.channels_last)
+    return _seeded(build, seed, device)
 
 
 def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
