@@ -15,7 +15,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad
 from torch.nn.functional import cross_entropy
 
 from . import _checks
@@ -61,6 +60,7 @@ def _drawn(p: Tensor, uniform: Tensor) -> Tensor:
     return passed.sum(1, keepdim=True).clamp_(max=p.shape[1] - 1)
 
 
+@plain_autograd()
 def plain_squares(model: nn.Module, x: Tensor, labels: Tensor, weights: Tensor, classes: Sequence[int] | None = None) -> Named:
     """The definition, word for word: gradients of log p, one a sample and label, squared, weighted, averaged over samples.
 
@@ -74,18 +74,15 @@ def plain_squares(model: nn.Module, x: Tensor, labels: Tensor, weights: Tensor, 
         classes: the outputs that take part, None for all.
     """
     network = as_function(model)
-    theta = {name: p.detach() for name, p in _checks.trainable(model).items()}
-
-    def log_p(theta: Named, sample: Tensor, label: Tensor) -> Tensor:
-        logits = head(network(theta, sample), classes)  # (1, C)
-        return -cross_entropy(logits, label)
-
-    score = grad(log_p)  # by theta: d log p(label | sample) / d theta
-    total = {name: torch.zeros_like(t) for name, t in theta.items()}
+    theta = {name: p.detach().requires_grad_() for name, p in _checks.trainable(model).items()}
+    total = {name: torch.zeros_like(t, requires_grad=False) for name, t in theta.items()}
     for sample, sample_labels, sample_weights in zip(x.split(1), labels, weights, strict=True):
         for label, weight in zip(sample_labels.split(1), sample_weights, strict=True):
-            for name, g in score(theta, sample, label).items():
-                total[name] += weight / len(x) * g.square()
+            logits = head(network(theta, sample), classes)  # (1, C)
+            log_p = -cross_entropy(logits, label)
+            score = torch.autograd.grad(log_p, list(theta.values()), materialize_grads=True, allow_unused=True)
+            for name, g in zip(theta, score, strict=True):  # d log p(label | sample) / d theta
+                total[name] += weight / len(x) * g.to_dense().square()
     return total
 
 
