@@ -76,6 +76,7 @@ def exhibit(
     best = max(curves[shown], key=lambda s: (curves[shown][s], -s))
     right.set(xscale="log", xlabel="strength λ (log scale)", ylabel="mean accuracy on A and B")
     right.minorticks_off()  # over six powers of ten they are most of the time that it takes to draw
+    right.xaxis.set_major_formatter(lambda value, _: strength_label(value))  # plain text: formulas take their time, too
     right.set_title(f"best: {100 * curves[shown][best]:.1f} % at λ = {strength_label(best)}", fontsize=10)
     accuracies = [value for curve in curves.values() for value in curve.values()]
     accuracy_axis(right, lowest=min(accuracies))

@@ -201,6 +201,7 @@ def stability(average: Mapping[str, Mapping[float, float]], limit: float) -> Pic
             label=f"limit of the gradient step, 2 (1 + momentum) / (lr · max F) = {limit:.0f}",
         )
     axis.set(xscale="log", xlabel="strength λ (log scale)", ylabel="mean accuracy on A and B")
+    axis.xaxis.set_major_formatter(lambda value, _: strength_label(value))
     accuracy_axis(axis)
     figure.legend(loc="outside upper left", ncols=2)
     words, falling = Words(axis), average.get("gradient", {})

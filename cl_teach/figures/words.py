@@ -27,8 +27,8 @@ class Words:
 
     def __init__(self, axis: Axes) -> None:
         figure: Any = axis.get_figure(root=True)
-        if figure.get_layout_engine():
-            figure.draw_without_rendering()  # only now is it known where a point of the axis lies in the figure
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)  # only now is it known where a point of the axis lies in the figure
         axis.apply_aspect()
         self._axis, self._pen = axis, FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
         # each line, its level if it is one of equal loss, what it covers, and how far it reaches around that
