@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .strengths import suggest_strengths
     from .sweeps import Sweep, sweep
     from . import landscapes, figures, widgets
-    from .course import check, claim, setup
+    from .course import check, claim, progress, setup
 
 from ._checks import device
 
@@ -78,6 +78,7 @@ __all__ = [
     "output_sensitivity",
     "permuted",
     "permuted_mnist",
+    "progress",
     "restricted_fisher",
     "rotated",
     "rotated_mnist",
@@ -102,7 +103,7 @@ _ROOMS = {
     "landscapes": (),  # these three are asked for by their own names
     "figures": (),
     "widgets": (),
-    "course": ("check", "claim", "setup"),
+    "course": ("check", "claim", "progress", "setup"),
 }
 
 

@@ -555,6 +555,9 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("start in a list", lambda w: explorer(start=[1]), T, "start", r"\[1\]", "dict, name -> "),
     ("play of a number", lambda w: explorer(play=3), V, "play", "3", "'λ'"),
     # the course
+    ("progress, a number", lambda w: cl.progress(5), T, "things", "5", "range"),
+    ("progress, a total in words", lambda w: cl.progress(range(5), "five"), T, "total", "'five'", "whole number"),
+    ("progress, a negative total", lambda w: cl.progress(range(5), -1), V, "total", "-1", "0"),
     ("claim, bound NaN", lambda w: cl.claim("c", 1.0, at_least=math.nan), V, "at_least", "nan", "finite"),
     ("claim, bound infinite", lambda w: cl.claim("c", 1.0, at_most=math.inf), V, "at_most", "inf", "finite"),
     ("claim, bounds reversed", lambda w: cl.claim("c", 1.0, at_least=2, at_most=1), V, "at_least", "2 and 1", "not be above"),

@@ -117,7 +117,8 @@ CALLS: dict[str, Callable[[str], Any]] = {  # public name -> what it gives on a 
 LABELS = ("exact", "sample", "stratified", "true", "predicted")
 WITHOUT = {  # public names that meet no tensor of a device, or only as something else in the table does
     *("Evaluation", "History", "Run", "Sweep", "Penalty"),  # what others return, or build on
-    *("check", "claim", "setup", "figures", "widgets", "device"),  # numbers, pictures; moved to the CPU when they are drawn
+    *("check", "claim", "progress", "setup"),  # of a lesson
+    *("figures", "widgets", "device"),  # pictures: numbers are moved to the CPU when they are drawn
     *("mnist", "permuted_mnist", "rotated_mnist", "split_mnist", "two_weight_tasks"),  # data on the CPU; `Split.to` moves them
 }
 

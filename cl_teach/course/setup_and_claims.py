@@ -1,20 +1,22 @@
-"""How a lesson starts, and how its sentences are kept true: claims, which are measured whenever it runs."""
+"""How a lesson starts, shows how long it takes, and keeps its sentences true: claims, which are measured whenever it runs."""
 
 from __future__ import annotations
 
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from .. import _checks
+from .._progress import bar
 
+T = TypeVar("T")
 NEEDS = {"torch": "2.11", "torchvision": "0.26", "matplotlib": "3.9", "ipywidgets": "7.7.1", "tqdm": "4.66"}  # pyproject.toml
 
 
@@ -36,6 +38,33 @@ def setup() -> None:
     if shell is not None and not shell.custom_exceptions:  # else somebody has set a handler of their own
         shell.set_custom_exc((NameError,), _explain_name)
     print(f"cl_teach is ready, running on {_checks.device().type}")
+
+
+def progress(things: Iterable[T], total: int | None = None) -> Iterator[T]:
+    """The same ``things`` one by one, with a bar of how many are done and how long the rest takes.
+
+    It appears after two seconds, unless TQDM_DISABLE=1 is set, and is gone at the end.
+
+    Args:
+        total: how many there are, if ``things`` has no length.
+
+    Raises:
+        TypeError, ValueError: nothing to go through, or a total below 0; raised when it is called.
+    """
+    if not isinstance(things, Iterable):
+        raise TypeError(f"things must be what a for loop can go through, such as range(5), got {_checks.shown(things)}")
+    if total is not None:
+        total = _checks.whole_number("total", total, at_least=0)
+    elif isinstance(things, Sized):
+        total = len(things)
+    return _shown(things, total)
+
+
+def _shown(things: Iterable[T], total: int | None) -> Iterator[T]:
+    with bar(total, "runs", "run", True) as shown:
+        for thing in things:
+            yield thing
+            shown.update()
 
 
 def _look_for_packages() -> None:

@@ -17,7 +17,53 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 import cl_teach as cl
+from cl_teach import _progress
 from cl_teach.course import setup_and_claims
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The settings and counts of each bar that is made."""
+    made = []
+
+    class Bar(_progress.tqdm):
+        def __init__(self, **settings):
+            self.counts, self.ended = [], False
+            made.append((settings, self))
+            super().__init__(**{**settings, "disable": True})
+
+        def update(self, n=1):
+            self.counts.append(n)
+
+        def close(self):
+            self.ended = True
+
+    monkeypatch.setattr(_progress, "tqdm", Bar)
+    return made
+
+
+def test_progress_gives_the_same_things_and_counts_what_is_done(bars, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    seen = []
+    for thing in cl.progress("abc"):
+        seen.append((thing, len(bars[0][1].counts)))
+    assert seen == [("a", 0), ("b", 1), ("c", 2)]
+    ((settings, shown),) = bars
+    assert shown.counts == [1, 1, 1] and shown.ended
+    assert (settings["total"], settings["delay"], settings["leave"], settings["disable"]) == (3, 2, False, False)
+
+
+def test_progress_of_what_has_no_length(bars):
+    assert list(cl.progress((n for n in range(4)), total=4)) == list(cl.progress(n for n in range(4))) == [0, 1, 2, 3]
+    assert [settings["total"] for settings, _ in bars] == [4, None]
+
+
+def test_progress_ends_with_the_loop(bars):
+    for n in cl.progress(range(10)):
+        if n == 2:
+            break
+    del n
+    assert bars[0][1].ended and bars[0][1].counts == [1, 1]
 
 
 def test_true_claims_print_what_was_measured(capsys):
