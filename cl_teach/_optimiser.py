@@ -19,7 +19,7 @@ def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momen
     """SGD, or the optimiser asked for, if it is one for this model and this kind of step."""
     weights = [p for p in model.parameters() if p.requires_grad]
     if optimizer is None:
-        return Momentum(weights, lr, momentum)
+        return Momentum(weights, float(lr), float(momentum))
     example = "lambda p: torch.optim.Adam(p, lr=1e-3)"
     if not callable(optimizer):
         raise TypeError(f"optimizer must be a function of the parameters such as {example}, got {type(optimizer).__name__}")

@@ -11,6 +11,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 _silent = ContextVar("_silent", default=False)
+_reported = ContextVar("_reported", default=False)
 
 
 @contextmanager
@@ -23,9 +24,18 @@ def silent(hush: bool = True) -> Iterator[None]:
         _silent.reset(token)
 
 
-def is_silent() -> bool:
-    """Whether the work around speaks for this."""
-    return _silent.get()
+@contextmanager
+def reported() -> Iterator[None]:
+    """How a training in the block ended is told by the work around it."""
+    token = _reported.set(True)
+    try:
+        yield
+    finally:
+        _reported.reset(token)
+
+
+def is_reported() -> bool:
+    return _reported.get()
 
 
 def bar(total: int | None, what: str, unit: str, show: bool, done: int = 0) -> Any:

@@ -99,9 +99,15 @@ class Store:
         if self._lock:
             self._lock.close()
         with contextlib.closing(self._db), contextlib.suppress(OSError), self._clear_errors():  # or the next one buries
-            if self._beside() or self._column("SELECT key FROM claims"):
+            unfinished = os.path.exists(
+                self.path + "-journal"
+            )  # of one that was killed, perhaps before it wrote anything there
+            if unfinished or self._beside() or self._column("SELECT key FROM claims"):
                 with self._transaction():
                     self._bury_the_dead()
+                    if unfinished:  # sqlite clears it away at the end of a transaction that writes
+                        self._db.execute("INSERT OR REPLACE INTO claims VALUES ('', '')")
+                        self._db.execute("DELETE FROM claims WHERE key = ''")
 
     def _begin(self, here: dict[str, Any]) -> None:
         with self._transaction():

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ._turns import turn
+
 Named = dict[str, Tensor]  # parameters by their names in named_parameters(), the frozen ones left out
 
 
@@ -79,10 +81,11 @@ def plain_autograd() -> Iterator[None]:
     """Inside, or in a function that this decorates, derivatives are taken, in the model's own type, whatever is set outside.
 
     ``torch.inference_mode``, ``no_grad`` and ``autocast`` are left, what ``torch.compile`` made runs uncompiled, and attention
-    layers take the path that has derivatives.
+    layers take the path that has derivatives. Threads take turns.
     """
-    fused = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
+        stack.enter_context(turn())
+        fused = torch.backends.mha.get_fastpath_enabled()
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda", "mps", "xpu"):

@@ -79,6 +79,8 @@ def plain_squares(model: nn.Module, x: Tensor, labels: Tensor, weights: Tensor, 
     for sample, sample_labels, sample_weights in zip(x.split(1), labels, weights, strict=True):
         for label, weight in zip(sample_labels.split(1), sample_weights, strict=True):
             logits = head(network(theta, sample), classes)  # (1, C)
+            if not logits.requires_grad:
+                continue  # no weight that learns has a part in them
             log_p = -cross_entropy(logits, label)
             score = torch.autograd.grad(log_p, list(theta.values()), materialize_grads=True, allow_unused=True)
             for name, g in zip(theta, score, strict=True):  # d log p(label | sample) / d theta

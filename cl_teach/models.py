@@ -7,7 +7,6 @@ from the same network. A head per task needs no model of its own: the heads lie 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import _checks
+from ._turns import turn
 
 
 class TwoWeights(nn.Module):
@@ -98,17 +98,11 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
     return logits[:, list(classes)]
 
 
-_turn = threading.RLock()  # a process has one random state for all its threads
-
-
 @contextmanager
 def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none.
-
-    Threads take turns in such blocks.
-    """
+    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none."""
     cuda = torch.device(device).type == "cuda"
-    with _turn, torch.random.fork_rng([device] if cuda else []):
+    with torch.random.fork_rng([device] if cuda else []):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU, also those not forked
         if cuda:
             with torch.cuda.device(device):
@@ -118,5 +112,5 @@ def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None
 
 def _seeded(build: Callable[[], nn.Sequential], seed: int, device: str | torch.device | None) -> nn.Sequential:
     target = _checks.device(device)
-    with random_state(_checks.seed(seed)):
+    with turn(), random_state(_checks.seed(seed)):
         return build().to(target)

@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 
 from . import _checks
 from ._prepare import prepare
-from ._progress import bar, silent
+from ._progress import bar, reported, silent
 from ._store import Store
+from ._turns import turn
 from ._weights import Named, copied, flat
 from .fast.chain import is_chain
 from .fast.together import train_together
@@ -211,7 +213,7 @@ def sweep(
             if files are locked between these. With an ``executor`` a process takes all the work that can begin.
         executor: does the work: threads, processes, a cluster (Dask's ``client.get_executor()``, ipyparallel's
             ``client.executor()``). Each unit of work is sent with its data and networks; a process uses one core. Threads
-            take turns where networks are not trained together. None works here.
+            take turns with networks that are no ``Sequential`` of Linear layers and activations. None works here.
         together: how many strengths are trained side by side, as one unit of work, where the network is a ``Sequential`` of
             ``Linear`` layers and activations and the step is "proximal"; takes that many times the memory. Elsewhere each
             run is a unit of its own.
@@ -406,7 +408,8 @@ def _at_once(work: Callable[..., Any], *args: Any) -> Future[Any]:
 
 
 def _train(model: nn.Module, data: Data, **options: Any) -> History:
-    with silent():  # the sweep speaks for all its runs
+    turns = nullcontext() if is_chain(model) else turn()  # of who may draw random numbers, in dropout for instance
+    with turns, reported():
         history = train(model, data, progress=False, **options)
     if history.interrupted:
         raise KeyboardInterrupt

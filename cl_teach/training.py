@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from . import _checks
 from ._optimiser import factors, stepper_for, warn_if_unstable
 from ._prepare import Data, Prepared, check_batches, prepare, prepare_or_load
-from ._progress import bar, is_silent, silent
+from ._progress import bar, is_reported, silent
 from ._weights import averaging, buffers_watched, inner, own_modes
 from .fast.chain import Chain, is_chain
 from .history import Evaluation, History, Recorder, evaluation
@@ -107,10 +107,13 @@ def train(
         recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)
         if penalty is not None and step == "gradient":
             warn_if_unstable(penalty, strength, stepper)
-        learn_from = _gradient(model, data.classes)
+        learn_from = _by_autograd(model, data.classes)
+        if quick := is_chain(model) and _ours(stepper, penalty):  # nobody looks at or changes the network in between
+            learn_from = Chain(model, data.classes)  # the same numbers
         watched = buffers_watched(model, in_force)
-        by_chance = not (is_chain(model) and isinstance(data, Prepared))  # dropout draws, and a DataLoader its order
-        chance = random_state(seed, data.like.device) if by_chance else nullcontext()
+        whole = all(isinstance(found, Prepared) for found in (data, *recorder.data.values()))
+        # Dropout draws random numbers, a DataLoader its order; where nothing does, threads need not wait for each other.
+        chance = nullcontext() if quick and whole else random_state(seed, data.like.device)
         # The recorder ends the block at Ctrl-C.
         with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), watched, chance:
             recorder.look()
@@ -132,7 +135,7 @@ def train(
     if epochs:
         stepper.zero_grad()
     (history,) = recorder.histories
-    if is_silent():
+    if is_reported():
         pass
     elif history.interrupted:
         message = f"interrupted after {len(history.loss)} of {total} steps; the history so far is returned"
@@ -143,15 +146,23 @@ def train(
     return history
 
 
-def _gradient(model: nn.Module, classes: Sequence[int] | None) -> Callable[[Tensor, Tensor], Tensor]:
-    """(x, y) of a batch -> its loss; leaves the gradient in ``.grad``."""
+def _by_autograd(model: nn.Module, classes: Sequence[int] | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """(x, y) of a batch -> its loss; its gradient is added to ``.grad``."""
 
-    def plain(x: Tensor, y: Tensor) -> Tensor:
+    def step(x: Tensor, y: Tensor) -> Tensor:
         loss = cross_entropy(head(model(x), classes), y)
         loss.backward()
         return loss
 
-    return Chain(model, classes) if is_chain(model) else plain  # the same numbers, sooner
+    return step
+
+
+def _ours(stepper: object, penalty: Penalty | None) -> bool:
+    """Whether what acts in a step is of this package or of torch, and does there what it is known to do."""
+    if type(stepper).__module__.split(".")[0] not in ("torch", "cl_teach"):
+        return False
+    methods = [getattr(type(penalty), name) for name in ("observe", "add_gradient", "proximal_step")] if penalty else []
+    return all(method.__module__.split(".")[0] == "cl_teach" for method in methods)
 
 
 def _check(

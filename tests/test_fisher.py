@@ -958,3 +958,17 @@ def test_a_norm_s_own_epsilon_is_known_to_the_closed_form(float64: None, layer: 
     y = torch.randint(0, 4, (len(x),))
     assert set(ways(model, x).values()) == {"closed"}
     assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), reference(model, x, "exact", y))
+
+
+def test_plain_squares_are_zero_where_no_weight_that_learns_has_a_part() -> None:
+    class Off(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.base = nn.Linear(4, 3).requires_grad_(False)
+            self.adapter = nn.Parameter(torch.ones(3, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.base(x)
+
+    (found,) = fisher.plain_fisher(Off(), torch.randn(5, 4), torch.zeros(5).long()).values()
+    assert found.shape == (3, 4) and not found.any()

@@ -1,5 +1,9 @@
 """Networks: what they compute, and that a seed fixes their first weights and nothing else."""
 
+import os
+import signal
+import threading
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +11,7 @@ import torch
 from torch import nn
 
 import cl_teach as cl
+from cl_teach._turns import turn
 from cl_teach.models import head
 
 
@@ -120,3 +125,28 @@ def test_two_classes_are_enough_and_one_is_refused(make: Callable[..., nn.Module
         make(n_classes=1, device="cpu")
     narrow = cl.mlp(hidden=(1,), n_inputs=1, device="cpu")
     assert [tuple(p.shape) for p in narrow.parameters()] == [(1, 1), (1,), (10, 1), (10,)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_forked_while_a_thread_has_its_turn_makes_networks() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def busy() -> None:
+        with turn():
+            begun.set()
+            go_on.wait(60)
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    begun.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks beside threads
+        child = os.fork()
+    if not child:
+        signal.alarm(30)  # rather than wait for ever
+        cl.mlp((3,), device="cpu")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    go_on.set()
+    thread.join()
+    assert status == 0

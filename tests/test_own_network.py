@@ -830,3 +830,13 @@ def test_bars_inside_other_work_are_silent() -> None:
         assert _progress.bar(3, "a", "b", True).disable
         with _progress.silent(False):  # still inside
             assert _progress.bar(3, "a", "b", True).disable
+
+
+def test_numbers_in_tensors_and_numpy_are_numbers() -> None:
+    ends = []
+    for number in (float, lambda v: torch.tensor([v]), np.float64):
+        model = make()
+        cl.train(model, blobs(), lr=number(0.125), momentum=number(0.5), epochs=1, progress=False)
+        ends.append(weights(model))
+    for end in ends[1:]:
+        assert all(torch.equal(end[name], t) for name, t in ends[0].items())

@@ -618,3 +618,16 @@ def test_divergence_is_found_at_the_next_look_and_ends_what_has_diverged() -> No
     recorder, on, _ = stepped(torch.tensor([[1.0] * 8, [1.0, inf] + [inf] * 6]))
     assert all(on) and [h.diverged for h in recorder.histories] == [False, True]
     assert [h.steps for h in recorder.histories] == [[0, 3, 6, 8], [0]]
+
+
+def test_a_training_inside_of_consolidating_says_that_it_diverged_with_or_without_bars() -> None:
+    class Inner(cl.EWC):
+        def importance(self, model: nn.Module, data: Any, classes: Any) -> Any:
+            cl.train(
+                cl.mlp((3,), n_inputs=2, n_classes=3, device="cpu"), cl.Split(torch.randn(8, 2), torch.arange(8) % 3), lr=1e30
+            )
+            return super().importance(model, data, classes)
+
+    for progress in (True, False):
+        with pytest.warns(RuntimeWarning, match="training diverged"):
+            cl.learn(small(), [blobs(1)], Inner(), epochs=1, progress=progress)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any, TypeVar
@@ -51,12 +52,13 @@ def progress(things: Iterable[T], total: int | None = None) -> Iterator[T]:
     Raises:
         TypeError, ValueError: nothing to go through, or a total below 0; raised when it is called.
     """
-    if not isinstance(things, Iterable):
+    if not (isinstance(things, Iterable) or hasattr(things, "__getitem__")):
         raise TypeError(f"things must be what a for loop can go through, such as range(5), got {_checks.shown(things)}")
     if total is not None:
         total = _checks.whole_number("total", total, at_least=0)
-    elif isinstance(things, Sized):
-        total = len(things)
+    else:
+        with suppress(TypeError):  # a DataLoader over a stream has a length only by name
+            total = len(things)  # type: ignore[arg-type]
     return _shown(things, total)
 
 

@@ -6,7 +6,7 @@ The numbers are autograd's to the last bit, as torch's own functions are called 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,12 @@ from .pointwise import POINTWISE, through
 _aten = torch.ops.aten
 _NONE, _MEAN = 0, 1  # what becomes of the losses of the samples
 _NO_LABEL = -100  # a label that would be passed over
+_FORWARD: dict[type[nn.Module], Any] = {kind: kind.forward for kind in (nn.Linear, *POINTWISE)}  # one may be replaced
 _Link = tuple[Tensor, Tensor | None, list[nn.Module]]  # weight, bias, the pointwise layers that follow
 
 
 class Chain:
-    """(x, y) of a batch -> its mean cross-entropy, whose gradient is left in ``.grad`` of every weight.
+    """(x, y) of a batch -> its mean cross-entropy, whose gradient is added to ``.grad`` of every weight.
 
     Args:
         model: one that :func:`is_chain`.
@@ -50,12 +51,19 @@ class Chain:
             weight, bias, _ = self.links[i]
             for back in reversed(ways[i]):
                 g = back(g)
-            weight.grad = g.t().mm(inputs[i])
+            _add(weight, g.t().mm(inputs[i]))
             if bias is not None:
-                bias.grad = g.sum(0)
+                _add(bias, g.sum(0))
             if i:
                 g = g.mm(weight)
         return loss
+
+
+def _add(p: Tensor, g: Tensor) -> None:
+    if p.grad is None:
+        p.grad = g
+    else:
+        p.grad.add_(g)
 
 
 def loss_and_gradient(logits: Tensor, y: Tensor, classes: Sequence[int] | None, of: int | None = None) -> tuple[Tensor, Tensor]:
@@ -76,7 +84,9 @@ def loss_and_gradient(logits: Tensor, y: Tensor, classes: Sequence[int] | None, 
 
 def is_chain(model: nn.Module) -> TypeGuard[nn.Sequential]:
     """Whether it is a Sequential of Linear and pointwise layers, without shared or frozen weights, hooks or extras."""
-    if type(model) is not nn.Sequential or not len(model) or nn.modules.module._has_any_global_hook():
+    if type(model) is not nn.Sequential or not len(model):
+        return False
+    if nn.modules.module._has_any_global_hook() or torch.is_anomaly_enabled():
         return False
     own = [f"{i}.{name}" for i, layer in enumerate(model) for name, _ in layer.named_parameters()]
     return (
@@ -106,10 +116,12 @@ def _is_flat(layer: nn.Module) -> bool:
 
 def _has_extras(layer: nn.Module) -> bool:
     hooks = layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks
-    return any(hooks) or "forward" in vars(layer)
+    other = type(layer).forward is not _FORWARD.get(type(layer), type(layer).forward)
+    return any(hooks) or "forward" in vars(layer) or other
 
 
 def _is_watched(p: nn.Parameter) -> bool:
-    """Whether somebody wants to see its gradient on the way, or torch takes other types than its own for it."""
+    """Whether it is no plain tensor, somebody wants to see its gradient, or torch takes other types than its own for it."""
     hooks = p._backward_hooks, p._post_accumulate_grad_hooks
-    return type(p) is not nn.Parameter or any(hooks) or torch.is_autocast_enabled(p.device.type)
+    plain = type(p) is nn.Parameter and p.layout is torch.strided and p.is_contiguous()
+    return not plain or any(hooks) or torch.is_autocast_enabled(p.device.type)

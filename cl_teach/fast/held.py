@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -36,6 +37,7 @@ class Held:
         torch._foreach_lerp_(theta, anchor, shares)
 
     def _once(self, what: str, of: list[Tensor], settings: list[float], make: Callable[[], list[Tensor]]) -> list[Tensor]:
+        what = f"{what} {threading.get_ident()}"  # threads may hold different networks by one penalty
         versions = [0 if t.is_inference() else t._version for t in of]  # which count changes in place
         state, known = [*settings, *versions], self._kept.get(what)
         if known is None or known[0] != state or list(map(id, known[1])) != list(map(id, of)):

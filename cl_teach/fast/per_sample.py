@@ -262,7 +262,7 @@ class PerSample:
         x, columns = self.two, self.unlikely()
         try:
             truth = plain(self.model, x, columns.labels, torch.ones_like(columns.dense[:, 0]), self.classes)
-        except Exception:  # what torch.func cannot do
+        except Exception:  # what functional_call cannot do
             truth = self._added(self.gradients(list(self.theta), x, columns, plainly=True))
 
         def closed(names: Sequence[str]) -> Named:

@@ -15,6 +15,7 @@ import refresh
 import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from torch.utils.data import DataLoader, IterableDataset
 
 import cl_teach as cl
 from cl_teach import _progress
@@ -42,6 +43,16 @@ def bars(monkeypatch):
     return made
 
 
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter([0, 1])
+
+
+class Indexed:
+    def __getitem__(self, i):
+        return [5, 6][i]
+
+
 def test_progress_gives_the_same_things_and_counts_what_is_done(bars, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     seen = []
@@ -55,7 +66,11 @@ def test_progress_gives_the_same_things_and_counts_what_is_done(bars, monkeypatc
 
 def test_progress_of_what_has_no_length(bars):
     assert list(cl.progress((n for n in range(4)), total=4)) == list(cl.progress(n for n in range(4))) == [0, 1, 2, 3]
-    assert [settings["total"] for settings, _ in bars] == [4, None]
+    assert list(cl.progress(iter(()), total=0)) == [] and list(cl.progress("ab", total=7)) == ["a", "b"]
+    stream = cl.progress(DataLoader(Stream(), batch_size=None))  # has a __len__, which raises TypeError
+    assert list(stream) == list(cl.progress([0, 1])) == [0, 1]
+    assert list(cl.progress(Indexed())) == [5, 6]  # what a for loop takes without being an Iterable
+    assert [settings["total"] for settings, _ in bars] == [4, None, 0, 7, None, 2, None]
 
 
 def test_progress_ends_with_the_loop(bars):

@@ -1,6 +1,7 @@
 """The gradient of a chain is autograd's to the last bit, and what is no chain is left to autograd."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from small_networks import task, weights
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
 
 import cl_teach as cl
 from cl_teach import training
@@ -48,6 +50,7 @@ def assert_the_same(model: nn.Sequential, x: Tensor, y: Tensor, classes: Sequenc
     assert is_chain(model)
     loss, gradients = by_autograd(model, x, y, classes)
     before, given = weights(model), x.clone()
+    model.zero_grad()
     found = Chain(model, classes)(x, y)
     assert torch.equal(found, loss) and not found.requires_grad and torch.equal(x, given)
     for (name, p), g in zip(model.named_parameters(), gradients, strict=True):
@@ -92,11 +95,26 @@ def test_chains_of_other_forms(layers: Callable[[], list[nn.Module]]) -> None:
     assert_the_same(network(*layers()), *batch(shape=(12,)))
 
 
-def test_all_labels_but_those_of_the_batch_are_as_large_as_they_may_be() -> None:
-    """A loss that is not finite is one here too."""
+def test_a_loss_that_is_not_finite_is_given_as_it_is() -> None:
     model = network(*between(nn.ReLU))
     x, y = batch()
     assert not Chain(model, None)(1e30 * x * 1e30, y).isfinite()
+
+
+def test_gradients_are_added_to_those_that_are_there() -> None:
+    model, (x, y) = network(*between(nn.ReLU)), batch()
+    flat = torch.full((sum(p.numel() for p in model.parameters()),), 0.5)
+    pieces = flat.split([p.numel() for p in model.parameters()])
+    for p, piece in zip(model.parameters(), pieces, strict=True):
+        p.grad = piece.view_as(p)  # as some optimisers keep them
+    _, gradients = by_autograd(model, x, y)
+    Chain(model, None)(x, y)
+    assert torch.equal(flat, torch.cat([0.5 + g.flatten() for g in gradients]))
+
+
+def test_the_layers_that_are_known() -> None:
+    known = {nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity}
+    assert set(POINTWISE) == known
 
 
 @pytest.mark.parametrize("momentum", [0.9, 0.0])
@@ -139,7 +157,21 @@ class OtherChain(nn.Sequential):
     pass
 
 
+class OtherParameter(nn.Parameter):
+    pass
+
+
+def _put(p: Any) -> Callable[[nn.Sequential], object]:
+    return lambda m: setattr(m[1], "weight", p(m[1].weight.detach()))  # type: ignore[operator, union-attr]
+
+
 OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "a hook of an activation": lambda: _hooked(lambda m: m[2].register_forward_hook(lambda *_: None)),
+    "a forward of an activation": lambda: _hooked(lambda m: setattr(m[2], "forward", lambda x: x)),
+    "a frozen bias": lambda: _hooked(lambda m: m[1].bias.requires_grad_(False)),  # type: ignore[operator, union-attr]
+    "a parameter of one's own": lambda: _hooked(_put(OtherParameter)),
+    "weights column by column": lambda: _hooked(_put(lambda w: nn.Parameter(w.t().contiguous().t()))),
+    "sparse weights": lambda: _hooked(_put(lambda w: nn.Parameter(w.to_sparse_csr()))),
     "a forward hook": lambda: _hooked(lambda m: m[1].register_forward_hook(lambda *_: None)),
     "a hook before": lambda: _hooked(lambda m: m[1].register_forward_pre_hook(lambda *_: None)),
     "a hook of the whole": lambda: _hooked(lambda m: m.register_forward_hook(lambda *_: None)),
@@ -174,12 +206,82 @@ def test_settings_outside_the_network_count_too() -> None:
     model = network(*between(nn.ReLU))
     with torch.autocast("cpu", torch.bfloat16):
         assert not is_chain(model)
-    handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
-    try:
+    with torch.autograd.detect_anomaly(check_nan=False):
         assert not is_chain(model)
-    finally:
-        handle.remove()
+    registers = (nn.modules.module.register_module_forward_hook, nn.modules.module.register_module_full_backward_hook)
+    for register in registers:
+        handle = register(lambda *_: None)
+        try:
+            assert not is_chain(model)
+        finally:
+            handle.remove()
     assert is_chain(model)
+
+
+@pytest.mark.parametrize("kind", [nn.Linear, nn.ReLU])
+def test_a_layer_whose_class_was_changed_is_left_to_autograd(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(*between(nn.ReLU))
+    monkeypatch.setattr(kind, "forward", lambda self, x: x)
+    assert not is_chain(model)
+
+
+class Holding(cl.EWC):
+    """Looks at the network in every step, and lets its first weights learn in one step only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def observe(self, model: nn.Module) -> None:
+        first = model.get_parameter("1.weight")
+        self.seen.append(first.detach().clone())
+        first.requires_grad_(False)
+
+
+class Noisy(torch.optim.SGD):
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        super().step()
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data += 0.1 * torch.randn_like(p)
+
+
+def test_what_others_do_in_a_step_is_seen() -> None:
+    data, penalty, ends = task((0, 1), n=32, shape=(3, 4)), Holding(), list[Any]()
+    options: dict[str, Any] = {"epochs": 1, "batch_size": 8, "progress": False}
+    cl.train(network(*between(nn.ReLU)), data, penalty=penalty, **options)
+    first, second, third, fourth = penalty.seen
+    assert not torch.equal(first, second) and torch.equal(second, third) and torch.equal(third, fourth)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        model = network(*between(nn.ReLU))
+        state = torch.get_rng_state()
+        cl.train(model, data, optimizer=lambda p: Noisy(p, lr=0.1), **options)
+        assert torch.equal(torch.get_rng_state(), state)
+        ends.append(weights(model))
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_watching_a_shuffled_loader_leaves_the_random_state_alone() -> None:
+    x, y = batch(8)
+    model, loader = network(*between(nn.ReLU)), DataLoader(TensorDataset(x, y), batch_size=2, shuffle=True)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    cl.train(model, cl.Split(x, y), epochs=1, watch={"w": loader}, progress=False)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_threads_learn_what_one_learns_alone() -> None:
+    tasks = [task((0, 1, 2), n=60, shape=(3, 4)), task((1, 2, 3), n=60, shape=(3, 4))]
+
+    def learnt(seed: int) -> Tensor:
+        model = cl.mlp((9,), n_inputs=12, n_classes=6, seed=seed, device="cpu")
+        cl.learn(model, tasks, cl.EWC(labels="sample"), 10.0, batch_size=8, progress=False, step="gradient")
+        return torch.cat([t.flatten() for t in weights(model).values()])
+
+    with ThreadPoolExecutor(4) as threads:
+        together = [*threads.map(learnt, range(8))]
+    assert all(torch.equal(one, learnt(seed)) for seed, one in enumerate(together))
 
 
 def test_a_hook_is_called_in_training() -> None:

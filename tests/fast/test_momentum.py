@@ -38,6 +38,17 @@ def test_its_steps_are_those_of_torch(lr: float, momentum: float) -> None:
     assert all(p.grad is None for p in mine)
 
 
+def test_it_keeps_no_gradient_of_others_and_heeds_a_new_learning_rate() -> None:
+    mine, his, g = torch.ones(3), torch.ones(3), torch.tensor([1.0, 2.0, 3.0])
+    ours, torchs = Momentum([mine], 0.1, 0.5), torch.optim.SGD([his], lr=0.1, momentum=0.5)
+    for lr in (0.1, 0.1, 0.02):
+        for stepper, p in ((ours, mine), (torchs, his)):
+            stepper.param_groups[0]["lr"] = lr
+            p.grad = g if p is mine else g.clone()
+            stepper.step()
+    assert torch.equal(mine, his) and g.tolist() == [1, 2, 3]
+
+
 def test_no_gradient_no_step() -> None:
     weights = [torch.ones(3)]
     stepper = Momentum(weights, 0.1, 0.9)
