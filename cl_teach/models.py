@@ -100,9 +100,12 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
 
 @contextmanager
 def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none."""
+    """torch's random numbers begin with ``seed`` inside the block, and go on afterwards as if there had been none.
+
+    Threads take turns: there is one state for all of them.
+    """
     cuda = torch.device(device).type == "cuda"
-    with torch.random.fork_rng([device] if cuda else []):
+    with turn(), torch.random.fork_rng([device] if cuda else []):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU, also those not forked
         if cuda:
             with torch.cuda.device(device):
@@ -112,5 +115,5 @@ def random_state(seed: int, device: torch.device | str = "cpu") -> Iterator[None
 
 def _seeded(build: Callable[[], nn.Sequential], seed: int, device: str | torch.device | None) -> nn.Sequential:
     target = _checks.device(device)
-    with turn(), random_state(_checks.seed(seed)):
+    with random_state(_checks.seed(seed)):
         return build().to(target)

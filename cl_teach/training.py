@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from . import _checks
 from ._optimiser import factors, stepper_for, warn_if_unstable
-from ._prepare import Data, Prepared, check_batches, prepare, prepare_or_load
+from ._prepare import Data, Loaded, check_batches, prepare, prepare_or_load
 from ._progress import bar, is_reported, silent
 from ._weights import averaging, buffers_watched, inner, own_modes
 from .fast.chain import Chain, is_chain
@@ -111,9 +111,11 @@ def train(
         if quick := is_chain(model) and _ours(stepper, penalty):  # nobody looks at or changes the network in between
             learn_from = Chain(model, data.classes)  # the same numbers
         watched = buffers_watched(model, in_force)
-        whole = all(isinstance(found, Prepared) for found in (data, *recorder.data.values()))
+        drawing = [
+            found for found in (data, *recorder.data.values()) if isinstance(found, Loaded) and type(found.data) is not list
+        ]
         # Dropout draws random numbers, a DataLoader its order; where nothing does, threads need not wait for each other.
-        chance = nullcontext() if quick and whole else random_state(seed, data.like.device)
+        chance = nullcontext() if quick and not drawing else random_state(seed, data.like.device)
         # The recorder ends the block at Ctrl-C.
         with torch.inference_mode(False), torch.enable_grad(), recorder, own_modes(model), watched, chance:
             recorder.look()

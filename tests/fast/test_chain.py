@@ -276,6 +276,16 @@ def test_threads_learn_what_one_learns_alone() -> None:
 
     def learnt(seed: int) -> Tensor:
         model = cl.mlp((9,), n_inputs=12, n_classes=6, seed=seed, device="cpu")
+        x, y = tasks[0].train.x.float(), tasks[0].train.y
+        loader: Any = DataLoader(TensorDataset(x, y), batch_size=20, shuffle=True)
+        cl.train(model, loader if seed % 2 else [(x, y)] * 9, seed=seed, progress=False)
+        for other in range(20):  # while others draw the order of a loader
+            cl.mlp((50,), n_inputs=12, n_classes=6, seed=other, device="cpu")
+        again = cl.mlp((9,), n_inputs=12, n_classes=6, seed=seed, device="cpu")
+        cl.train(again, tasks[1], epochs=1, progress=False)
+        with torch.no_grad():
+            for p, q in zip(model.parameters(), again.parameters(), strict=True):
+                p.add_(q)
         cl.learn(model, tasks, cl.EWC(labels="sample"), 10.0, batch_size=8, progress=False, step="gradient")
         return torch.cat([t.flatten() for t in weights(model).values()])
 
