@@ -161,6 +161,10 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert script.endswith("\n" + command) and os.access(ROOT / ".ci/run", os.X_OK)
     assert os.access(ROOT / ".ci/colab", os.X_OK)
     assert "set -euo pipefail" in script
+    pages = [line for line in script.splitlines() if line.startswith('python -m cl_teach.course.site "$site" ')]
+    built = " ".join(line.removesuffix(" &").split('"$site" ')[1] for line in pages).split()
+    assert sorted(built) == [f"{number:02}" for number in range(1, 11)]  # each lesson once
+    assert "\nCL_TEACH_SITE=$site python -m pytest tests/test_site_browser.py --dist=load\n" in script
     for step in ("ruff check .", "ruff format --check .", "mypy"):
         assert f"\n{step}\n" in script
     assert command in (ROOT / "README.md").read_text(encoding="utf-8")
