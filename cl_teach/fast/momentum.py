@@ -21,7 +21,8 @@ class Momentum:
         self._velocity: dict[Tensor, Tensor] = {}
 
     def zero_grad(self) -> None:
-        for p in self.param_groups[0]["params"]:
+        (group,) = self.param_groups
+        for p in group["params"]:
             p.grad = None
 
     @torch.no_grad()
