@@ -99,9 +99,7 @@ class Store:
         if self._lock:
             self._lock.close()
         with contextlib.closing(self._db), contextlib.suppress(OSError), self._clear_errors():  # or the next one buries
-            unfinished = os.path.exists(
-                self.path + "-journal"
-            )  # of one that was killed, perhaps before it wrote anything there
+            unfinished = os.path.exists(self.path + "-journal")  # of one that was killed
             if unfinished or self._beside() or self._column("SELECT key FROM claims"):
                 with self._transaction():
                     self._bury_the_dead()

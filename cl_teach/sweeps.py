@@ -15,7 +15,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +25,6 @@ from . import _checks
 from ._prepare import prepare
 from ._progress import bar, reported, silent
 from ._store import Store
-from ._turns import turn
 from ._weights import Named, copied, flat
 from .fast.chain import is_chain
 from .fast.together import train_together
@@ -408,8 +406,7 @@ def _at_once(work: Callable[..., Any], *args: Any) -> Future[Any]:
 
 
 def _train(model: nn.Module, data: Data, **options: Any) -> History:
-    turns = nullcontext() if is_chain(model) else turn()  # of who may draw random numbers, in dropout for instance
-    with turns, reported():
+    with reported():
         history = train(model, data, progress=False, **options)
     if history.interrupted:
         raise KeyboardInterrupt

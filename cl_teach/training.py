@@ -137,12 +137,11 @@ def train(
     if epochs:
         stepper.zero_grad()
     (history,) = recorder.histories
-    if is_reported():
-        pass
-    elif history.interrupted:
+    told = is_reported()  # or will be, by the work around this
+    if history.interrupted and not told:
         message = f"interrupted after {len(history.loss)} of {total} steps; the history so far is returned"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-    elif history.diverged:
+    elif history.diverged and not told:
         message = f"training diverged: the loss is {history.loss[-1]} after step {len(history.loss)}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
     return history

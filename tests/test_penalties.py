@@ -7,6 +7,7 @@ import io
 import math
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -625,3 +626,25 @@ def test_weights_that_matter_nothing_stay_where_they_are_at_any_strength() -> No
         for c in (1e12, 1e39, 1e300):
             share = held.share(precision, c)
             assert share.dtype == dtype and share.tolist() == [0.0, pytest.approx(1.0, abs=1e-8), pytest.approx(1.0, abs=1e-8)]
+
+
+def test_threads_may_hold_different_networks_by_one_penalty() -> None:
+    penalty = cl.EWC()
+    start = cl.mlp((300,), n_inputs=4, n_classes=3, device="cpu")
+    penalty.consolidate(start, cl.Split(torch.randn(20, 4), torch.arange(20) % 3))
+
+    def wrong(seed: int) -> int:
+        model = cl.mlp((300,), n_inputs=4, n_classes=3, seed=seed, device="cpu")
+        penalty.add_gradient(model, 3.0)
+        right = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        count = 0
+        for _ in range(400):
+            model.zero_grad()
+            penalty.add_gradient(model, 3.0)
+            count += any(
+                not torch.equal(p.grad, g) for p, g in zip(model.parameters(), right, strict=True) if p.grad is not None
+            )
+        return count
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(wrong, range(4))] == [0] * 4

@@ -1,6 +1,8 @@
 """Weights by name and as one vector, and other ones in a model for a while: all is afterwards as it was."""
 
 import copy
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +20,7 @@ from cl_teach._weights import (
     flat,
     holding,
     own_modes,
+    plain_autograd,
     same_buffers,
     shaped,
     wide,
@@ -195,3 +198,28 @@ def test_weights_that_are_not_named_stay_as_they_are() -> None:
     torch.testing.assert_close(output, model(x) + 1)
     output.sum().backward()
     assert theta["3.bias"].grad is not None and all(p.grad is None for p in model.parameters())
+
+
+def test_threads_take_turns_where_derivatives_are_taken() -> None:
+    """What is switched off meanwhile is off for all threads, and on again afterwards."""
+    assert torch.backends.mha.get_fastpath_enabled()
+    first, seen = threading.Event(), list[bool]()
+
+    def one() -> None:
+        with plain_autograd():
+            first.set()
+            time.sleep(0.2)
+
+    def other() -> None:
+        first.wait(60)
+        with plain_autograd():
+            for _ in range(40):
+                seen.append(torch.backends.mha.get_fastpath_enabled())
+                time.sleep(0.01)
+
+    threads = [threading.Thread(target=run) for run in (one, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [False] * 40 and torch.backends.mha.get_fastpath_enabled()
