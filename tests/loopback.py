@@ -105,5 +105,6 @@ def without_cl_teach(folder: Path, like: str = "") -> Path:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Without what would bring this clone's cl_teach back, and without pip's settings of this machine."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "CL_TEACH", "JUPYTER"))}
+    dropped = ("PIP_", "PYTHON", "PYTEST", "CL_TEACH", "JUPYTER")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1", **more}
