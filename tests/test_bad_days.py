@@ -219,6 +219,21 @@ def test_a_sweep_goes_on_where_the_disk_was_full(tmp_path: Path) -> None:
         assert torch.equal(flat(run.weights), flat(wanted[key].weights))
 
 
+SAYS = "import cl_teach as cl; cl.claim('2 ≥ 1', 2, at_least=1); cl.check('1.1'); cl.check('1.1', 'no'); print('and on')"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "tick", "cross"), [("cp1252", "?", "?"), ("ascii", "?", "?"), ("utf-8", "✓", "✗"), ("cp1253", "?", "?")]
+)
+def test_a_console_without_ticks_shows_the_rest(encoding: str, tick: str, cross: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", SAYS], env=environment, capture_output=True, check=True)
+    said = done.stdout.decode(encoding).splitlines()
+    assert said[0] == f"{tick} 2 {'≥' if encoding == 'utf-8' else '?'} 1: 2 (claimed: at least 1)"
+    assert "Exercise 1.1 is still to do" in said[1] and said[2].startswith(f"{cross} Exercise 1.1, not yet: ")
+    assert said[-1] == "and on"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
 def test_a_picture_that_cannot_be_written_says_so() -> None:
     picture = cl.figures.frontier({"EWC": {1.0: (0.5, 0.5), 10.0: (0.75, 0.25)}})

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from .. import _checks
-from .._progress import bar
+from .._progress import bar, tell
 
 T = TypeVar("T")
 NEEDS = {"torch": "2.11", "torchvision": "0.26", "matplotlib": "3.9", "ipywidgets": "7.7.1", "tqdm": "4.66"}  # pyproject.toml
@@ -140,7 +140,7 @@ def claim(
     text = f"{sentence}: {value} (claimed: {' and '.join(bounds)})"
     if not all(math.isfinite(v) and lower <= v <= upper for v in numbers):
         raise AssertionError(f"✗ {text}")
-    print(f"✓ {text}")
+    tell(f"✓ {text}")
 
 
 def _numbers(measured: Any) -> list[float]:

@@ -11,6 +11,7 @@ from pkgutil import iter_modules
 import torch
 
 from ... import _checks
+from ..._progress import tell
 from .exercise import Exercise, Wrong
 
 EXERCISES: dict[str, Exercise] = {}  # "1.1", "1.2", ...
@@ -31,7 +32,7 @@ def check(exercise: str, answer: object = ...) -> None:
     """
     asked = EXERCISES[_checks.one_of("exercise", exercise, sorted(EXERCISES))]
     if answer is ...:
-        print(f"· Exercise {exercise} is still to do: {asked.task}")
+        tell(f"· Exercise {exercise} is still to do: {asked.task}")
         return
     generator = torch.Generator()
     generator.seed()  # new inputs each time; the random numbers of the lesson stay as they are
@@ -41,7 +42,7 @@ def check(exercise: str, answer: object = ...) -> None:
         words = str(wrong)
     except (Exception, SystemExit) as error:  # whatever a student's code raises is told to the student
         words = f"it stopped with {type(error).__name__}{_told(error)}"
-    print(f"✗ Exercise {exercise}, not yet: {words}." if words else f"✓ Exercise {exercise} is solved.")
+    tell(f"✗ Exercise {exercise}, not yet: {words}." if words else f"✓ Exercise {exercise} is solved.")
 
 
 def _told(error: BaseException) -> str:
