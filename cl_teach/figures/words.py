@@ -26,7 +26,7 @@ class Words:
     """
 
     def __init__(self, axis: Axes) -> None:
-        figure: Any = axis.get_figure(root=True)
+        figure: Any = axis.figure.figure  # the whole one, of which a subfigure is a part
         if layout := figure.get_layout_engine():
             layout.execute(figure)  # only now is it known where a point of the axis lies in the figure
         axis.apply_aspect()
@@ -45,7 +45,7 @@ class Words:
     def beside(self, point: tuple[float, float], words: str, needed: bool = True, **style: Any) -> bool:
         """Words near a point: where there is room, else, if ``needed``, where they cover least. Says whether they stand."""
         note = self._axis.annotate(words, point, xytext=(0, 0), textcoords="offset points", ha="center", va="center", **style)
-        (left, low, right, high), dot = self._box(note), note.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+        (left, low, right, high), dot = self._box(note), note.figure.dpi / 72
         half, (x, y) = ((right - left) / 2, (high - low) / 2), self._axis.transData.transform(point)
         points, best, fewest = self._all(), None, np.inf
         for reach in (*NEAR, *FAR):
@@ -136,7 +136,7 @@ class Words:
 
 def _covered(line: Any) -> tuple[Any, float]:
     """Points that a line with its marks covers, in pixels, and how far it reaches around them."""
-    path, dot = line.get_path().transformed(line.get_transform()), line.get_figure(root=True).dpi / 72
+    path, dot = line.get_path().transformed(line.get_transform()), line.figure.dpi / 72
     marked = line.get_marker() not in (None, "None", "none", "")
     radius = dot * max(line.get_linewidth(), line.get_markersize() if marked else 0) / 2
     if line.get_linestyle() == "None":
