@@ -78,7 +78,7 @@ def _box(text: Text, renderer: object) -> Words:
     middle, size = (box.p0 + box.p1) / 2, np.array([box.width, box.height])
     if angle:
         c, s = abs(np.cos(angle)), abs(np.sin(angle))
-        upright = Text(0, 0, text.get_text(), fontproperties=text.get_fontproperties(), figure=text.get_figure(root=True))
+        upright = Text(0, 0, text.get_text(), fontproperties=text.get_fontproperties(), figure=text.figure.figure)
         flat = upright.get_window_extent(renderer)
         size = np.array([flat.width, flat.height])
         assert np.allclose([size[0] * c + size[1] * s, size[0] * s + size[1] * c], [box.width, box.height], atol=6), text
