@@ -110,7 +110,7 @@ def test_the_reading_order_of_the_readme_is_that_of_the_imports() -> None:
     lines = (ROOT / "cl_teach/__init__.py").read_text(encoding="utf-8").splitlines()
     imported = [re.match(r" *from \.(\w*) import ([\w, ]*)", line) for line in lines]
     order = [name for found in imported if found for name in (found[1] or found[2]).split(", ") if name[0] != "_"]
-    assert told == [*order, "fast"] and told[:5] == ["tasks", "models", "fisher", "penalties", "training"]
+    assert told == [*order, "reproduce", "fast"] and told[:5] == ["tasks", "models", "fisher", "penalties", "training"]
     there = {
         path.stem for path in (ROOT / "cl_teach").iterdir() if path.stem[0] not in "_." and path.stem not in ("data", "py")
     }

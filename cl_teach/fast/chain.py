@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..models import head
 from .pointwise import POINTWISE, through
+from .products import Product, product
 
 _aten = torch.ops.aten
 _NONE, _MEAN = 0, 1  # what becomes of the losses of the samples
@@ -27,11 +28,12 @@ class Chain:
     Args:
         model: one that :func:`is_chain`.
         classes: the outputs that take part, None for all.
+        times: the product of two matrices, see products.py; by another than the usual one the last bits differ.
     """
 
-    def __init__(self, model: nn.Sequential, classes: Sequence[int] | None) -> None:
+    def __init__(self, model: nn.Sequential, classes: Sequence[int] | None, times: Product = product) -> None:
         self.first, self.links = links(model)  # looked up once: the weights are the same tensors at every step
-        self.classes = classes
+        self.classes, self.times = classes, times
 
     @torch.no_grad()
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ class Chain:
         inputs, ways = [], []
         for weight, bias, following in self.links:
             inputs.append(x)
-            x = x.mm(weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
+            x = self.times(x, weight, bias)
             way = []
             for layer in following:
                 x, back = through(layer, x)
@@ -51,11 +53,11 @@ class Chain:
             weight, bias, _ = self.links[i]
             for back in reversed(ways[i]):
                 g = back(g)
-            _add(weight, g.t().mm(inputs[i]))
+            _add(weight, self.times(g.t(), inputs[i].t(), None))
             if bias is not None:
                 _add(bias, g.sum(0))
             if i:
-                g = g.mm(weight)
+                g = self.times(g, weight.t(), None)
         return loss
 
 

@@ -1,0 +1,139 @@
+"""A table of a paper: what was published, what we run for it, and whether the two agree."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import NamedTuple
+
+from ..penalties import Penalty
+from ..tasks import Task
+from .protocol import Protocol
+
+POINTS = 0.01  # a difference below one point of accuracy is none
+
+
+class Published(NamedTuple):
+    """A cell of the paper: mean accuracy (0 to 1) and its standard error, over ``n`` runs."""
+
+    mean: float
+    error: float
+    n: int
+
+
+class Key(NamedTuple):
+    """Which run it is."""
+
+    column: str
+    method: str
+    strength: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came out of one run.
+
+    Attributes:
+        accuracies: after each task, the test accuracy on each task so far.
+        seconds: wall time of this run, with its share of what it had in common with others.
+        where: device, processor's threads and versions, as text.
+        settings: a digest of all that the table says; rows of other settings are not of this table.
+    """
+
+    key: Key
+    accuracies: tuple[tuple[float, ...], ...]
+    seconds: float
+    where: str
+    settings: str
+
+    @property
+    def accuracy(self) -> float:
+        """The table's number: mean over all tasks, at the end."""
+        return sum(self.accuracies[-1]) / len(self.accuracies[-1])
+
+
+class Compared(NamedTuple):
+    """A cell of ours beside the published one. ``error`` is the standard error of the mean over seeds; NaN with one seed."""
+
+    column: str
+    method: str
+    strength: float
+    mean: float
+    error: float
+    n: int
+    published: Published
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: data, network, methods and strengths as the paper and its code have them.
+
+    Attributes:
+        name: of the command and of the file of results.
+        title: for people.
+        published: (column, method) -> what the paper reports, in the order in which it is shown.
+        strengths: (column, method) -> the lambdas to run, in this package's convention.
+        protocols: column -> how its runs go.
+        tasks: (column, seed, how many training images of MNIST, None for all) -> the tasks.
+        penalty: (column, method, seed) -> a fresh penalty, None for none.
+        seeds: those of the committed results.
+        n_train: how many training images; None for all 60,000.
+    """
+
+    name: str
+    title: str
+    published: Mapping[tuple[str, str], Published]
+    strengths: Mapping[tuple[str, str], tuple[float, ...]]
+    protocols: Mapping[str, Protocol]
+    tasks: Callable[[str, int, int | None], list[Task]] = field(repr=False)
+    penalty: Callable[[str, str, int], Penalty | None] = field(repr=False)
+    seeds: tuple[int, ...]
+    n_train: int | None = None
+
+    @property
+    def settings(self) -> str:
+        """A short digest of what a run's result depends on, besides its key."""
+        parts = {column: asdict(protocol) for column, protocol in self.protocols.items()}
+        return hashlib.sha256(repr((self.name, sorted(parts.items()), self.n_train)).encode()).hexdigest()[:12]
+
+    def units(self, seeds: Iterable[int]) -> list[list[Key]]:
+        """All runs; those that differ in the strength alone are one unit of work."""
+        return [
+            [Key(column, method, strength, seed) for strength in self.strengths[column, method]]
+            for seed in seeds
+            for column, method in self.published
+        ]
+
+    def small(self, n_train: int = 2_000, steps: int = 100, seeds: Sequence[int] = (1,)) -> Table:
+        """The same table in seconds, not hours: fewer images, fewer steps on each task. Its numbers are not the paper's."""
+        protocols = {column: replace(protocol, steps=steps) for column, protocol in self.protocols.items()}
+        return replace(self, protocols=protocols, n_train=n_train, seeds=tuple(seeds))
+
+
+def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
+    """For each published cell ours, at the strength whose mean accuracy is the highest, as in the papers.
+
+    They agree if they differ by at most two combined standard errors, or by at most one point. A cell without runs is left out;
+    of several strengths those count that have the most seeds.
+    """
+    found = []
+    for (column, method), published in table.published.items():
+        by_strength: dict[float, list[float]] = {}
+        for row in rows:
+            if (row.key.column, row.key.method) == (column, method):
+                by_strength.setdefault(row.key.strength, []).append(row.accuracy)
+        if not by_strength:
+            continue
+        most = max(map(len, by_strength.values()))
+        means = {strength: sum(a) / len(a) for strength, a in by_strength.items() if len(a) == most}
+        best = max(means, key=lambda strength: means[strength])
+        mean, n, ours = means[best], most, by_strength[best]
+        error = math.sqrt(sum((a - mean) ** 2 for a in ours) / (n - 1) / n) if n > 1 else math.nan
+        apart = abs(mean - published.mean)
+        agrees = apart <= POINTS or apart <= 2 * math.hypot(0 if n == 1 else error, published.error)
+        found.append(Compared(column, method, best, mean, error, n, published, agrees))
+    return found

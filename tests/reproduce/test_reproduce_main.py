@@ -1,0 +1,69 @@
+"""The command."""
+
+import subprocess
+import sys
+
+import pytest
+
+from cl_teach.reproduce import TABLES, Published, read
+from cl_teach.reproduce.__main__ import main, shown
+from cl_teach.reproduce.table import Compared
+
+
+def test_a_line_of_the_comparison():
+    cell = Compared("task", "EWC", 1e5, 0.98765, 0.00123, 5, Published(0.9912, 0.0016, 30), True)
+    assert shown(cell) == "task     EWC            λ = 100000    98.77 ± 0.12  (5 seeds)   paper  99.12 ± 0.16  agrees"
+    one = cell._replace(error=float("nan"), n=1, agrees=False, strength=0.02)
+    assert shown(one) == "task     EWC            λ = 0.02      98.77         (1 seed)    paper  99.12 ± 0.16  differs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["nothing"], "invalid choice: 'nothing'"), (["hsu_2018", "--processes", "0"], "must be at least 1")],
+)
+def test_what_cannot_be_run(arguments, says, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and says in capsys.readouterr().err
+
+
+def test_a_file_of_other_settings_is_said(tmp_path, capsys):
+    table = TABLES["hsu_2018"]
+    line = f'task,none,0,1,0.50000,0.5 | 0.5 0.5,1.0,"cpu",{table.small().settings}\n'
+    head = "column,method,strength,seed,accuracy,accuracies,seconds,where,settings\n"
+    (tmp_path / "hsu_2018.csv").write_text(head + line, encoding="utf-8")
+    assert main(["hsu_2018", "--results", str(tmp_path), "--processes", "1"]) == 1
+    assert "with the settings" in capsys.readouterr().err
+
+
+def test_small_results_do_not_go_among_the_real_ones(capsys):
+    with pytest.raises(SystemExit):
+        main(["hsu_2018", "--small"])
+    assert "--results" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_runs_a_small_table(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "cl_teach.reproduce",
+        "hsu_2018",
+        "--small",
+        "--results",
+        str(tmp_path),
+        "--processes",
+        "2",
+    ]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Split MNIST in three scenarios") and "not the paper's" in lines[0] and len(lines) == 16
+    rows = read(TABLES["hsu_2018"].small(), tmp_path)
+    assert len(rows) == 15
+    by_cell = {row.key[:2]: row.accuracy for row in rows}
+    for line in lines[1:]:
+        column = line[:8].strip()
+        method = line[9:23].strip()
+        assert f" {100 * by_cell[column, method]:.2f} " in line
+        assert not line.endswith(("agrees", "differs"))
+    assert {path.name for path in tmp_path.iterdir()} == {"hsu_2018.csv"}
