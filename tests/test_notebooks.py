@@ -289,3 +289,13 @@ def test_readme_pictures_are_outputs_of_the_lessons():
                 assert (refresh.ROOT / file).read_bytes() == base64.b64decode("".join(picture))
                 shown += 1
     assert shown == readme.count("](notebooks/pictures/") >= 1
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_the_readme_promises_the_times_that_the_lesson_does(path: Path):
+    """What a lesson took at most, in every environment it was run in, stands in its first cell and in the table."""
+    first = source(json.loads(path.read_text(encoding="utf-8"))["cells"][0])
+    told = re.search(r"\*Time: (\d+) minutes to read; all cells run in less than (\d+) seconds on a laptop CPU\.", first)
+    assert told, "the first cell must say how long it takes to read and to run"
+    (row,) = re.findall(rf"\(notebooks/{path.name}\).*", (refresh.ROOT / "README.md").read_text(encoding="utf-8"))
+    assert row.endswith(f" | {told[1]} min | {told[2]} s |")
