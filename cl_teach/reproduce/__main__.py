@@ -25,9 +25,10 @@ from .table import Compared, Table
 
 def shown(cell: Compared) -> str:
     """One line of the comparison, in per cent."""
-    return f"{ours(cell)}   paper {100 * cell.published.mean:6.2f} ± {100 * cell.published.error:.2f}  " + (
-        "agrees" if cell.agrees else "differs"
-    )
+    if cell.published is None:
+        return ours(cell).rstrip()
+    paper = f"paper {100 * cell.published.mean:6.2f} ± {100 * cell.published.error:.2f}"
+    return f"{ours(cell)}   {paper}  {'agrees' if cell.agrees else 'differs'}"
 
 
 def ours(cell: Compared) -> str:

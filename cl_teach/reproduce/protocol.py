@@ -1,7 +1,7 @@
 """How a run of a table goes: one network learns one task after the other, and is tested on all it has seen after each.
 
-Unlike :func:`cl_teach.learn` it can keep one optimiser for all tasks, as the papers' code does: what Adam remembers of a task
-acts on in the next one.
+Unlike :func:`cl_teach.learn` it keeps one optimiser for all tasks, as the papers' code does: what Adam remembers of a task acts
+on in the next one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .._prepare import prepare
@@ -23,8 +24,6 @@ from ..models import head, mlp, random_state
 from ..penalties import Penalty
 from ..tasks import Task
 from ..training import choice, evaluate
-
-FORMS = ("before", "decoupled", "proximal")
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,13 @@ class Protocol:
         drop_last: whether the few samples that are left at the end of a pass are passed over.
         steps: of the optimiser on each task; None makes ``epochs`` passes.
         epochs: passes through each task, if ``steps`` is None.
-        lr: of Adam; its other settings are torch's.
-        reset: whether each task begins with a new Adam.
-        form: how a penalty acts. "before": its gradient is added to that of the loss, and Adam sees the sum. "decoupled":
-            the weights move by lr times its gradient after Adam's step. "proximal": after Adam's step the penalty is solved
-            exactly, as far as Adam's own step sizes lr / (sqrt(v) + eps) go.
+        optimizer: "adam", with torch's settings, or "sgd".
+        lr, momentum: of the optimiser; momentum is SGD's.
+        reset: whether each task begins with a new optimiser.
+        form: how a penalty acts. "before": its gradient is added to that of the loss, and the optimiser sees the sum.
+            "decoupled": the weights move by lr times its gradient after the optimiser's step. "proximal": after that step the
+            penalty is solved exactly, in the metric of the optimiser: Adam's step sizes are lr / (sqrt(v) + eps), one a weight.
+        dropout: of the inputs and of the hidden layers; None for none.
     """
 
     n_inputs: int = 784
@@ -51,9 +52,30 @@ class Protocol:
     drop_last: bool = False
     steps: int | None = None
     epochs: int = 1
+    optimizer: str = "adam"
     lr: float = 1e-3
+    momentum: float = 0.0
     reset: bool = False
     form: str = "before"
+    dropout: tuple[float, float] | None = None
+
+    def network(self, seed: int) -> nn.Sequential:
+        """A new one, in single precision."""
+        model = mlp(self.hidden, self.n_inputs, self.n_outputs, seed).float()
+        if self.dropout is None:
+            return model
+        flatten, *layers, last = model
+        inputs, hidden = self.dropout
+        with_dropout = [
+            new for layer in layers for new in ((layer, nn.Dropout(hidden)) if isinstance(layer, nn.ReLU) else (layer,))
+        ]
+        return nn.Sequential(flatten, nn.Dropout(inputs), *with_dropout, last)
+
+    def stepper(self, model: nn.Module, quick: bool) -> torch.optim.Optimizer:
+        """A new optimiser of ``model``."""
+        if self.optimizer == "adam":
+            return torch.optim.Adam(model.parameters(), self.lr, fused=quick)
+        return torch.optim.SGD(model.parameters(), self.lr, self.momentum, fused=quick)
 
     def batches(self, n: int, seed: int) -> Iterator[Tensor]:
         """For each step on a task of ``n`` samples, which of them it sees."""
@@ -74,8 +96,8 @@ class Learner:
 
     def __init__(self, protocol: Protocol, penalty: Penalty | None, strength: float, seed: int, quick: bool = True) -> None:
         self.protocol, self.penalty, self.strength, self.seed, self.quick = protocol, penalty, strength, seed, quick
-        self.model = mlp(protocol.hidden, protocol.n_inputs, protocol.n_outputs, seed).float()
-        self.optimizer = self._new_optimizer()
+        self.model = protocol.network(seed)
+        self.optimizer = protocol.stepper(self.model, quick)
         self.n_tasks = 0
 
     def with_strength(self, strength: float) -> Learner:
@@ -87,19 +109,21 @@ class Learner:
     def learn(self, task: Task) -> None:
         """Make the protocol's steps on ``task``."""
         if self.protocol.reset:
-            self.optimizer = self._new_optimizer()
+            self.optimizer = self.protocol.stepper(self.model, self.quick)
         data = prepare(self.model, task, "train")
-        step = self._step(task.classes)
-        for chosen in self.protocol.batches(len(data), seed=1_000 * self.seed + self.n_tasks):
-            self.optimizer.zero_grad()
-            step(*data.take(chosen.to(data.y.device)))
-            if self.penalty is not None:
-                self.penalty.observe(self.model)
-                if self.protocol.form == "before":
-                    self.penalty.add_gradient(self.model, self.strength)
-            self.optimizer.step()
-            if self.penalty is not None and self.protocol.form != "before" and self.penalty.n_tasks:
-                self._pull()
+        step, number = self._step(data.classes), 1_000 * self.seed + self.n_tasks
+        with random_state(number) if self.protocol.dropout else nullcontext():
+            self.model.train()
+            for chosen in self.protocol.batches(len(data), seed=number):
+                self.optimizer.zero_grad()
+                step(*data.take(chosen.to(data.y.device)))
+                if self.penalty is not None:
+                    self.penalty.observe(self.model)
+                    if self.protocol.form == "before":
+                        self.penalty.add_gradient(self.model, self.strength)
+                self.optimizer.step()
+                if self.penalty is not None and self.protocol.form != "before" and self.penalty.n_tasks:
+                    self._pull()
         self.n_tasks += 1
 
     def remember(self, task: Task) -> None:
@@ -119,10 +143,7 @@ class Learner:
             return [0.0] * len(tasks)
         return [evaluate(self.model, task.test, choice(task, tasks[-1])).accuracy for task in tasks]
 
-    def _new_optimizer(self) -> torch.optim.Adam:
-        return torch.optim.Adam(self.model.parameters(), self.protocol.lr, fused=self.quick)
-
-    def _step(self, classes: Sequence[int]) -> Callable[[Tensor, Tensor], Tensor]:
+    def _step(self, classes: Sequence[int] | None) -> Callable[[Tensor, Tensor], Tensor]:
         if self.quick and is_chain(self.model):
             return Chain(self.model, classes, quick_product(next(self.model.parameters())))
 
@@ -135,17 +156,24 @@ class Learner:
 
     @torch.no_grad()
     def _pull(self) -> None:
-        """Let the penalty act after Adam's step."""
+        """Let the penalty act after the optimiser's step."""
         assert self.penalty is not None
-        lr, (_, beta), eps = self.protocol.lr, *(self.optimizer.defaults[name] for name in ("betas", "eps"))
         for name, p in self.model.named_parameters():
             by, m = self.strength * self.penalty.precision[name], self.penalty.anchor[name]
             if self.protocol.form == "decoupled":
-                p.sub_(lr * by * (p - m))
+                p.sub_(self.protocol.lr * by * (p - m))
             else:
-                state = self.optimizer.state[p]
-                size = lr / ((state["exp_avg_sq"] / (1 - beta ** float(state["step"]))).sqrt() + eps)
-                p.lerp_(m, size * by / (1 + size * by))
+                c = self._step_size(p) * by
+                p.lerp_(m, c / (1 + c))
+
+    def _step_size(self, p: Tensor) -> Tensor | float:
+        """How far each weight moves, in the long run, for a gradient of 1 that lasts."""
+        if self.protocol.optimizer == "sgd":
+            return self.protocol.lr / (1 - self.protocol.momentum)
+        state, settings = self.optimizer.state[p], self.optimizer.defaults
+        variance: Tensor = state["exp_avg_sq"] / (1 - settings["betas"][1] ** float(state["step"]))
+        size: Tensor = self.protocol.lr / (variance.sqrt() + settings["eps"])
+        return size
 
 
 def run_all(

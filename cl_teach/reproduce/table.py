@@ -56,7 +56,7 @@ class Row:
 
 
 class Compared(NamedTuple):
-    """A cell of ours beside the published one. ``error`` is the standard error of the mean over seeds; NaN with one seed."""
+    """A cell of ours beside the published one, if there is one. ``error`` is the mean's standard error, NaN with one seed."""
 
     column: str
     method: str
@@ -64,8 +64,8 @@ class Compared(NamedTuple):
     mean: float
     error: float
     n: int
-    published: Published
-    agrees: bool
+    published: Published | None
+    agrees: bool | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Table:
     Attributes:
         name: of the command and of the file of results.
         title: for people.
-        published: (column, method) -> what the paper reports, in the order in which it is shown.
+        published: (column, method) -> what the paper reports, None for no number, in the order in which it is shown.
         strengths: (column, method) -> the lambdas to run, in this package's convention.
         protocols: column -> how its runs go.
         tasks: (column, seed, how many training images of MNIST, None for all) -> the tasks.
@@ -86,7 +86,7 @@ class Table:
 
     name: str
     title: str
-    published: Mapping[tuple[str, str], Published]
+    published: Mapping[tuple[str, str], Published | None]
     strengths: Mapping[tuple[str, str], tuple[float, ...]]
     protocols: Mapping[str, Protocol]
     tasks: Callable[[str, int, int | None], list[Task]] = field(repr=False)
@@ -115,7 +115,7 @@ class Table:
 
 
 def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
-    """For each published cell ours, at the strength whose mean accuracy is the highest, as in the papers.
+    """For each cell of the table ours, at the strength whose mean accuracy is the highest, as in the papers.
 
     They agree if they differ by at most two combined standard errors, or by at most one point. A cell without runs is left out;
     of several strengths those count that have the most seeds.
@@ -133,7 +133,9 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
         best = max(means, key=lambda strength: means[strength])
         mean, n, ours = means[best], most, by_strength[best]
         error = math.sqrt(sum((a - mean) ** 2 for a in ours) / (n - 1) / n) if n > 1 else math.nan
-        apart = abs(mean - published.mean)
-        agrees = apart <= POINTS or apart <= 2 * math.hypot(0 if n == 1 else error, published.error)
+        agrees = None
+        if published:
+            apart = abs(mean - published.mean)
+            agrees = apart <= POINTS or apart <= 2 * math.hypot(0 if n == 1 else error, published.error)
         found.append(Compared(column, method, best, mean, error, n, published, agrees))
     return found

@@ -11,15 +11,18 @@ from torch.nn.functional import cross_entropy
 import cl_teach as cl
 from cl_teach.reproduce.protocol import Learner, Protocol, run_all
 
+SGD = {"optimizer": "sgd", "lr": 0.05, "momentum": 0.8}
+
 
 def plain_loop(protocol, tasks, penalty, strength, seed, steps_of=None):
     """The same in the words of the papers' code: the penalty is part of the loss, autograd does the rest."""
     model = cl.mlp(protocol.hidden, protocol.n_inputs, protocol.n_outputs, seed).float()
-    adam = torch.optim.Adam(model.parameters(), protocol.lr)
+    kinds = {"adam": torch.optim.Adam, "sgd": lambda p, lr: torch.optim.SGD(p, lr, momentum=protocol.momentum)}
+    adam = kinds[protocol.optimizer](model.parameters(), protocol.lr)
     terms = []
     for t, task in enumerate(tasks):
         if protocol.reset:
-            adam = torch.optim.Adam(model.parameters(), protocol.lr)
+            adam = kinds[protocol.optimizer](model.parameters(), protocol.lr)
         place = {c: i for i, c in enumerate(task.classes)}
         for chosen in protocol.batches(len(task.train), 1_000 * seed + t):
             x, y = task.train.x[chosen], torch.tensor([place[int(c)] for c in task.train.y[chosen]])
@@ -146,3 +149,37 @@ def test_only_the_proximal_form_is_stable_at_any_strength():
     for n, p in learner.model.named_parameters():
         held = learner.penalty.precision[n] > 1e-6
         torch.testing.assert_close(p[held], learner.penalty.anchor[n][held], rtol=0, atol=1e-4)
+
+
+def test_the_proximal_form_of_sgd_is_that_of_the_penalty():
+    protocol = replace(PROTOCOL, form="proximal", **SGD)
+    learner, other = (Learner(protocol, cl.LatestEWC(), 50.0, 3) for _ in range(2))
+    first, second = tasks("early", 3, None)[:2]
+    for each in (learner, other):
+        each.learn(first)
+        each.remember(first)
+    learner.learn(second)
+    for chosen in protocol.batches(len(second.train), 3_001):
+        other.optimizer.zero_grad()
+        cross_entropy(other.model(second.train.x[chosen])[:, [2, 3]], second.train.y[chosen] - 2).backward()
+        other.optimizer.step()
+        other.penalty.proximal_step(other.model, 0.05 * 50.0 / (1 - 0.8))
+    torch.testing.assert_close(vector(learner.model), vector(other.model))
+
+
+def test_dropout():
+    protocol = replace(PROTOCOL, hidden=(5, 4), dropout=(0.2, 0.5))
+    kinds = [(type(layer).__name__, getattr(layer, "p", None)) for layer in protocol.network(3)]
+    hidden = [("Linear", None), ("ReLU", None), ("Dropout", 0.5)]
+    assert kinds == [("Flatten", None), ("Dropout", 0.2), *hidden, *hidden, ("Linear", None)]
+    plain = replace(protocol, dropout=None).network(3)
+    assert torch.equal(vector(protocol.network(3)), vector(plain))
+    torch.manual_seed(8)
+    state = torch.get_rng_state()
+    one, two = (learnt(protocol, None, 0.0) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(vector(one.model), vector(two.model))
+    without = learnt(replace(protocol, dropout=None), None, 0.0)
+    assert (vector(one.model) - vector(without.model)).abs().max() > 0.01
+    found = tasks("early", 3, None)
+    assert one.tested(found) == two.tested(found) == one.tested(found)  # nothing is dropped in a test

@@ -54,6 +54,11 @@ def test_they_agree_within_two_combined_errors_or_one_point(published, accuracie
     assert compared(published, *accuracies).agrees is agrees
 
 
+def test_a_cell_without_a_published_number_neither_agrees_nor_differs():
+    cell = compared(None, 0.5, 0.6)
+    assert cell.published is None and cell.agrees is None and math.isclose(cell.mean, 0.55)
+
+
 def test_units_are_all_strengths_of_a_method_and_a_seed():
     units = TABLE.units([4, 2])
     assert len(units) == 6 and sum(map(len, units)) == 12
