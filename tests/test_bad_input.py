@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 import cl_teach as cl
-from cl_teach import _checks, _mnist, figures, landscapes, sweeps
+from cl_teach import _checks, _mnist, figures, landscapes, reproduce, sweeps
 from cl_teach.course import pitfalls
 from cl_teach.course.versions import V1, V3
 from cl_teach.fast.momentum import Momentum
@@ -575,6 +575,12 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("exhibit of one", lambda w: figures.exhibit({"a": {"w": zeros(2)}}, {"a": {1: 0.5}}, "a"), V, "importances and average", r"\['a'\]", "two names"),
     ("exhibit, shown", lambda w: figures.exhibit({k: {"w": zeros(2)} for k in "ab"}, {k: {1: 0.5} for k in "ab"}, "c"), V, "shown", "'c'", "'a', 'b'"),
     ("exhibit, per cent", lambda w: figures.exhibit({k: {"w": zeros(2)} for k in "ab"}, {k: {1: 50} for k in "ab"}, "a"), V, r"average\['a'\]\[1\]", "50", "share"),
+    ("published, nothing", lambda w: figures.published([]), V, "cells", r"\[\]", "reproduce.compare gave"),
+    ("published, rows", lambda w: figures.published([(1, 2)]), T, "cells", "tuple", "reproduce.compare gave"),
+    ("reproduce, a name", lambda w: reproduce.work("hsu_2018", "nowhere"), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),
+    ("reproduce, no seeds", lambda w: reproduce.work(reproduce.TABLES["hsu_2018"], "nowhere", []), V, "seeds", r"\[\]|none", "at least one"),
+    ("reproduce, read a name", lambda w: reproduce.read("hsu_2018"), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),
+    ("compare a name", lambda w: reproduce.compare("hsu_2018", []), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),
     # what users of a model hold already
     ("seed of a text", lambda w: tiny(5, seed="1"), T, "seed", "'1'", "whole number"),
     ("true as a number", lambda w: cl.train(w.model, w.task, lr=np.True_), T, "lr", "True", "number"),

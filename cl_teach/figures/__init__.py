@@ -13,6 +13,7 @@ A file a subject, in the order of the lessons:
 - ``lines``: loss along straight lines, true and predicted
 - ``landscapes``: loss over planes, and the ways of training there
 - ``journeys``: any run at any of its steps
+- ``tables``: what papers report beside what came out here
 - ``predictions``: what a learner said beside what was measured, for ``cl_teach.widgets``
 """
 
@@ -25,6 +26,7 @@ from .logits import logits
 from .sequences import layer_overlap, sequence, sequence_frame
 from .strengths import frontier, stability, strength_frame
 from .style import METHODS, Picture, Stage, canvas, strength_label
+from .tables import published
 from .training import digits, forgetting_frame, learning_curves
 from .two_weights import circle, ellipse, two_weight_surface
 
@@ -47,6 +49,7 @@ __all__ = [
     "layer_overlap",
     "learning_curves",
     "logits",
+    "published",
     "score_histogram",
     "sequence",
     "sequence_frame",

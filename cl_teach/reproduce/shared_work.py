@@ -24,7 +24,7 @@ from .. import _checks
 from .._progress import bar
 from .._store import Store
 from .protocol import run_all
-from .table import Key, Row, Table
+from .table import Key, Row, Table, check
 
 RESULTS = Path(__file__).parent / "results"  # those that come with the package
 POLL = 0.5  # seconds between two looks at what other processes have done
@@ -49,9 +49,11 @@ def work(
         progress: show a progress bar.
 
     Raises:
-        ValueError: the file has lines that are not of this table, or of other settings; it stays as it is.
+        TypeError, ValueError: an argument cannot work, or the file has lines that are not of this table, or of other settings;
+            it stays as it is.
         OSError: the folder cannot be written to.
     """
+    check(table)
     numbers = table.seeds if seeds is None else _checks.several("seeds", seeds, _checks.seed)
     path = Path(folder) / f"{table.name}.csv"
     wanted = {key for unit in table.units(numbers) for key in unit}
@@ -79,8 +81,9 @@ def read(table: Table, folder: str | os.PathLike[str] = RESULTS) -> list[Row]:
     """The runs that are done, as ``NAME.csv`` in ``folder`` has them; none if there is no such file.
 
     Raises:
-        ValueError: it has lines that are not of this table, or of other settings.
+        TypeError, ValueError: ``table`` is not a table; the file has lines that are not of it, or of other settings.
     """
+    check(table)
     path = Path(folder) / f"{table.name}.csv"
     if not path.exists():
         return []

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
+from .. import _checks
 from ..penalties import Penalty
 from ..tasks import Task
 from .protocol import Protocol
@@ -119,8 +120,12 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
 
     They agree if they differ by at most two combined standard errors, or by at most one point. A cell without runs is left out;
     of several strengths those count that have the most seeds.
+
+    Raises:
+        TypeError: ``table`` is not a table.
     """
-    found = []
+    check(table)
+    rows, found = list(rows), []
     for (column, method), published in table.published.items():
         by_strength: dict[float, list[float]] = {}
         for row in rows:
@@ -139,3 +144,8 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
             agrees = apart <= POINTS or apart <= 2 * math.hypot(0 if n == 1 else error, published.error)
         found.append(Compared(column, method, best, mean, error, n, published, agrees))
     return found
+
+
+def check(table: object) -> None:
+    """Raise TypeError for what is not a table."""
+    _checks.kind("table", table, Table, "a Table such as cl_teach.reproduce.TABLES['hsu_2018']")

@@ -1,0 +1,45 @@
+from math import nan
+
+import pytest
+from figure_inputs import is_good
+
+from cl_teach import figures
+from cl_teach.reproduce import Compared, Published
+
+CELLS = [
+    Compared("task", "none", 0.0, 0.852, 0.02, 5, Published(0.8541, 0.0088, 30), True),
+    Compared("task", "EWC", 10.0, 0.9, 0.001, 5, Published(0.9912, 0.0016, 30), False),
+    Compared("class", "$EWC$", 10.0, 0.2, nan, 1, None, None),
+]
+
+
+def test_published():
+    is_good(figures.published(CELLS), [
+        "task: none 85.2 %, paper 85.4 %; EWC 90.0 %, paper 99.1 % (differs).",
+        "class: $EWC$ 20.0 %.",
+    ])  # fmt: skip
+
+
+def test_each_cell_has_its_mean_and_two_errors_and_the_paper_s_below():
+    task, other = figures.published(CELLS).figure.axes
+    bars = [
+        (line.get_marker(), float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+        for line in task.lines
+        if len(line.get_xdata())
+    ]
+    marks = [bar for bar in bars if bar[0] in ("s", "o", "d")]
+    assert marks == [("s", 0.852, -0.17), ("d", 0.8541, 0.17), ("o", 0.9, 0.83), ("d", 0.9912, 1.17)]
+    reach = [sorted(x for x, _ in path.vertices) for line in task.collections for path in line.get_paths()]
+    wanted = [(0.812, 0.892), (0.8365, 0.8717), (0.898, 0.902), (0.988, 0.9944)]
+    assert [tuple(x) for x in reach] == [pytest.approx(pair) for pair in wanted]
+    assert [label.get_text() for label in task.get_yticklabels()] == ["none", "EWC\n(differs)"]
+    assert [label.get_text() for label in other.get_yticklabels()] == [r"\$EWC\$"]
+    assert [axis.get_title() for axis in (task, other)] == ["task", "class"]
+    assert task.get_ylim() == (1.5, -0.5)  # the first one on top
+    assert task.xaxis.get_major_formatter()(0.925, 0) == "92.5 %"
+
+
+@pytest.mark.parametrize(("cells", "kind"), [([], ValueError), (3, ValueError), ("none", ValueError), ([*CELLS, 1], TypeError)])
+def test_only_what_compare_gave_is_drawn(cells, kind):
+    with pytest.raises(kind, match=r"cells must be what cl_teach\.reproduce\.compare gave, got"):
+        figures.published(cells)
