@@ -63,9 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table, spawn = chosen(given.table, given.small), multiprocessing.get_context("spawn")
     torch.set_num_threads(1)  # networks of this size gain more from a second process than from a second thread
     try:
-        for _ in range(1, given.processes):
-            spawn.Process(target=helper, args=(given.table, given.small, given.results, given.seeds), daemon=True).start()
+        what = given.table, given.small, given.results, given.seeds
+        helpers = [spawn.Process(target=helper, args=what, daemon=True) for _ in range(1, given.processes)]
+        for process in helpers:
+            process.start()
         rows = work(table, given.results, given.seeds)
+        for process in helpers:
+            process.join()
     except KeyboardInterrupt:
         print("interrupted; the runs that are done are kept, and the same command goes on from there", file=sys.stderr)
         return 130

@@ -72,8 +72,9 @@ def work(
                 shown.update(len(wanted & rows.keys()) - shown.n)
     finally:
         store.close()
-    with suppress(OSError):  # another process has it open, on systems where that matters
-        beside.unlink()
+    if not any(path.parent.glob(f"{beside.name}-*")):  # nobody else is at work, on other seeds or the last runs
+        with suppress(OSError):
+            beside.unlink()
     return _in_order(table, rows, wanted)
 
 

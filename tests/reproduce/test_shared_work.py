@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from small_table import TABLE
 
+from cl_teach._store import Store
 from cl_teach.reproduce import Key, read, work
 
 HERE = Path(__file__).parent
@@ -75,6 +76,17 @@ def test_two_processes_share_the_work_and_repeat_none(whole, tmp_path):
     assert len(begun) == 6 and len({line.split(maxsplit=1)[1] for line in begun}) == 4  # each unit once; two columns, two seeds
     assert without_times(tmp_path / "small.csv") == without_times(whole)
     assert not (tmp_path / "small.sqlite").exists()
+
+
+def test_who_is_done_leaves_the_work_of_others_alone(tmp_path):
+    other = Store(tmp_path / "small.sqlite", {"table": "small", "settings": TABLE.settings}, [])
+    (theirs, *_) = TABLE.units([2])
+    assert other.claim(theirs) == theirs
+    work(TABLE, tmp_path, seeds=[1], progress=False)
+    assert (tmp_path / "small.sqlite").exists() and len(read(TABLE, tmp_path)) == 6
+    other.close()
+    work(TABLE, tmp_path, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["small.csv"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
