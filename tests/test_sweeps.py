@@ -413,6 +413,14 @@ def sweep(path):
     t.sweeps._learn_b = logged
     return t.run(wide, file=path, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}, progress=False)
 
+def undisturbed():
+    return t.run(wide, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}, progress=False)
+
+undisturbed()
+begun = time.perf_counter()
+undisturbed()
+whole = time.perf_counter() - begun  # on this machine
+
 rounds = []
 while True:
     open(log, "w").close()
@@ -420,7 +428,7 @@ while True:
     if child == 0:
         sweep(path)
         os._exit(7)
-    time.sleep(random_.uniform(0.0, 0.3 + 0.3 * len(rounds)))  # longer each time: it ends on slow machines too
+    time.sleep(random_.uniform(0.0, 0.12 * whole * (1 + len(rounds))))  # longer each time, so that it ends
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     started = [key for line in open(log) for key in json.loads(line)]
@@ -429,8 +437,7 @@ while True:
         break
 same = True
 try:
-    t.assert_same(t.run(wide, file=path, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}),
-                  t.run(wide, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}))
+    t.assert_same(t.run(wide, file=path, seeds=[0, 1], together=2, keep_weights=True, watch={"A": t.A}), undisturbed())
 except AssertionError:
     same = False
 print(json.dumps({"rounds": rounds, "exit": os.waitstatus_to_exitcode(status), "same": same}))

@@ -1,6 +1,7 @@
-"""A table of seconds: two columns, three methods, tiny networks; and a log of the runs that were begun."""
+"""A table of seconds: two columns, three methods, tiny networks; a log of the units that were begun, and time to kill one."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def tasks(column: str, seed: int, n_train: int | None) -> list[Task]:
     if log := os.environ.get("SMALL_TABLE_LOG"):
         with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{os.getpid()} {column} {seed}\n")
+    time.sleep(float(os.environ.get("SMALL_TABLE_WAIT", "0")))
     generator = torch.Generator().manual_seed(seed + (column == "late"))
     found = []
     for i in range(3):

@@ -29,9 +29,9 @@ def without_times(path: Path) -> list[str]:
     return [f"{row.key} {row.accuracies} {row.settings}" for row in read(TABLE, path.parent)]
 
 
-def process(folder: Path, log: Path) -> subprocess.Popen:
+def process(folder: Path, log: Path, wait: float = 0.0) -> subprocess.Popen:
     paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    environment = {**os.environ, "PYTHONPATH": paths, "SMALL_TABLE_LOG": str(log)}
+    environment = {**os.environ, "PYTHONPATH": paths, "SMALL_TABLE_LOG": str(log), "SMALL_TABLE_WAIT": str(wait)}
     return subprocess.Popen([sys.executable, "-c", RUN, str(folder)], env=environment)
 
 
@@ -92,8 +92,8 @@ def test_who_is_done_leaves_the_work_of_others_alone(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 def test_a_killed_run_goes_on(whole, tmp_path):
     log, path = tmp_path / "log", tmp_path / "small.csv"
-    killed = process(tmp_path, log)
-    for _ in range(1_000):
+    killed = process(tmp_path, log, wait=0.5)  # before each unit: at least one is left when the kill comes
+    for _ in range(3_000):
         if path.exists() and len(path.read_text(encoding="utf-8").splitlines()) > 3:
             break
         time.sleep(0.02)
