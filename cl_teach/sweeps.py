@@ -354,7 +354,7 @@ def _plain(value: Any) -> Any:
 
 
 def _learn_a(job: _Job) -> list[Start]:
-    _one_core(job.caller)
+    one_core(job.caller)
     model, penalties = copy.deepcopy((job.model, job.penalties))  # threads share what they are given
     if _train(model, job.task_a, penalty=_Spectators(penalties.values()), seed=job.seed, **job.settings).diverged:
         raise RuntimeError(f"the network diverged on A with seed {job.seed}, before any method could act; try a smaller lr")
@@ -366,7 +366,7 @@ def _learn_a(job: _Job) -> list[Start]:
 
 
 def _learn_b(job: _Job, start: Start, method: str, strengths: list[float], tick: Any) -> list[Result]:
-    _one_core(job.caller)
+    one_core(job.caller)
     models = [_set(copy.deepcopy(job.model), start) for _ in strengths]
     options = {"watch": job.watch, "keep_weights": job.keep_weights, "seed": job.seed, **job.settings}
     histories: list[History | None] = [None] * len(strengths)
@@ -413,7 +413,7 @@ def _train(model: nn.Module, data: Data, **options: Any) -> History:
     return history
 
 
-def _one_core(caller: int) -> None:
+def one_core(caller: int) -> None:
     """Processes that each take all cores stand in each other's way."""
     if os.getpid() != caller:
         torch.set_num_threads(1)

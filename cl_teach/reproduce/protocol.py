@@ -186,8 +186,8 @@ def run_all(
 ) -> Iterator[tuple[float, list[list[float]]]]:
     """For each strength, one after the other: the strength, and the test accuracies after each task, of the tasks so far.
 
-    All of them learn the first task as one, as no penalty acts there. (Trained side by side as one stack they would not be
-    faster: products as large as theirs are as fast alone, and the weights of many networks do not fit into a cache.)
+    All of them learn the first task as one, as no penalty acts there. (Side by side as one stack, as in ``fast/together.py``,
+    they would be no faster on a CPU: products as large as theirs are as fast one by one.)
     """
     first = Learner(protocol, penalty(), 0.0, seed, quick)
     first.learn(tasks[0])

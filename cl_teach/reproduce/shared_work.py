@@ -23,11 +23,11 @@ import torch
 from .. import _checks
 from .._progress import bar
 from .._store import Store
+from ..sweeps import POLL, one_core
 from .protocol import run_all
 from .table import Key, Row, Table, check
 
 RESULTS = Path(__file__).parent / "results"  # those that come with the package
-POLL = 0.5  # seconds between two looks at what other processes have done
 HEAD = ["column", "method", "strength", "seed", "accuracy", "accuracies", "seconds", "where", "settings"]
 
 
@@ -118,8 +118,7 @@ def learn(table: Table, unit: Sequence[Key]) -> Iterator[Row]:
 
 
 def _learn(table: Table, unit: Sequence[Key], caller: int) -> list[Row]:
-    if os.getpid() != caller:
-        torch.set_num_threads(1)  # processes that each take all cores stand in each other's way
+    one_core(caller)
     return list(learn(table, unit))
 
 

@@ -23,7 +23,9 @@ def test_the_quick_one_is_for_single_precision_alone():
     assert products.quick_product(torch.zeros(1, dtype=torch.float64)) is products.product
     assert products.quick_product(torch.zeros(1, device="meta")) is products.product
     if torch.backends.mkldnn.is_available():
+        state = torch.get_rng_state()
         assert products.quick_product(torch.zeros(1)) is not products.product
+        assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("strange", [None, lambda *given: torch.zeros(3, 2), lambda *given: 1 / 0])

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from cl_teach.reproduce import TABLES, Published, read
+from cl_teach.reproduce import __main__ as command
 from cl_teach.reproduce.__main__ import main, shown
 from cl_teach.reproduce.table import Compared
 
@@ -41,6 +43,28 @@ def test_small_results_do_not_go_among_the_real_ones(capsys):
     with pytest.raises(SystemExit):
         main(["hsu_2018", "--small"])
     assert "--results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "helpers"), [(["--processes", "3"], 2), (["--processes", "1"], 0), ([], 4)])
+def test_so_many_processes_work_and_are_waited_for(given, helpers, tmp_path, monkeypatch):
+    done = []
+
+    class Helper:
+        def __init__(self, target, args, daemon):
+            assert args == ("hsu_2018", True, str(tmp_path), [5]) and target is command.helper and daemon
+
+        def start(self):
+            done.append("start")
+
+        def join(self):
+            done.append("join")
+
+    monkeypatch.setattr(command.multiprocessing, "get_context", lambda kind: SimpleNamespace(Process=Helper, kind=kind))
+    monkeypatch.setattr(command.os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(command, "work", lambda table, folder, seeds: done.append((table.settings, folder, seeds)) or [])
+    assert main(["hsu_2018", "--small", "--results", str(tmp_path), "--seeds", "5", *given]) == 0
+    ours = (TABLES["hsu_2018"].small().settings, str(tmp_path), [5])
+    assert done == ["start"] * helpers + [ours] + ["join"] * helpers
 
 
 @pytest.mark.slow

@@ -81,6 +81,8 @@ def test_settings_change_with_what_the_results_depend_on():
 def test_a_small_table_is_the_same_with_fewer_images_and_steps(name):
     table = TABLES[name]
     small = table.small(n_train=500, steps=7, seeds=[3])
+    usual = table.small()
+    assert (usual.n_train, usual.seeds) == (2_000, (1,)) and {p.steps for p in usual.protocols.values()} == {100}
     assert (small.n_train, small.seeds) == (500, (3,)) and small.published == table.published
     assert small.strengths == table.strengths
     for column, protocol in small.protocols.items():
@@ -92,6 +94,7 @@ def test_each_cell_of_a_table_can_be_run(name):
     table = TABLES[name]
     assert table.name == name and len(table.seeds) >= 5 and len(set(table.seeds)) == len(table.seeds)
     assert set(table.strengths) == set(table.published)
+    assert {published.n for published in table.published.values()} == {{"hsu_2018": 10, "van_de_ven_2025": 30}[name]}
     for (column, method), published in table.published.items():
         assert column in table.protocols and 0 < published.mean < 1 and 0 < published.error < 0.03
         assert (table.penalty(column, method, 1) is None) == (method == "none")
