@@ -43,6 +43,7 @@ class Protocol:
             "decoupled": the weights move by lr times its gradient after the optimiser's step. "proximal": after that step the
             penalty is solved exactly, in the metric of the optimiser: Adam's step sizes are lr / (sqrt(v) + eps), one a weight.
         dropout: of the inputs and of the hidden layers; None for none.
+        own_heads: None for one layer of outputs; a number makes one layer for each task, with so many outputs.
     """
 
     n_inputs: int = 784
@@ -58,10 +59,13 @@ class Protocol:
     reset: bool = False
     form: str = "before"
     dropout: tuple[float, float] | None = None
+    own_heads: int | None = None
 
-    def network(self, seed: int) -> nn.Sequential:
+    def network(self, seed: int) -> nn.Module:
         """A new one, in single precision."""
         model = mlp(self.hidden, self.n_inputs, self.n_outputs, seed).float()
+        if self.own_heads is not None:
+            return OwnHeads(model, self.own_heads)
         if self.dropout is None:
             return model
         flatten, *layers, last = model
@@ -83,6 +87,30 @@ class Protocol:
         generator = torch.Generator().manual_seed(seed)
         passes = (torch.randperm(n, generator=generator).split(self.batch_size)[:a_pass] for _ in count())
         return islice(chain.from_iterable(passes), self.epochs * a_pass if self.steps is None else self.steps)
+
+
+class OwnHeads(nn.Module):
+    """A network whose last layer is in pieces, one for each task; what comes out is that of all of them, side by side.
+
+    Adam counts its steps for each tensor, so that a piece of its own makes a beginner's steps when its task begins.
+    """
+
+    def __init__(self, whole: nn.Sequential, size: int) -> None:
+        super().__init__()
+        *layers, last = whole
+        self.trunk, self.heads, self.size = nn.Sequential(*layers), nn.ModuleList(), size
+        for weight, bias in zip(last.weight.detach().split(size), last.bias.detach().split(size), strict=True):
+            piece = nn.Linear(last.in_features, len(bias))
+            piece.weight, piece.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+            self.heads.append(piece)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.trunk(x)
+        return torch.cat([piece(found) for piece in self.heads], 1)
+
+    def of(self, classes: Sequence[int]) -> nn.Sequential:
+        """The part, with the same weights, that a task with these classes uses."""
+        return nn.Sequential(*self.trunk, self.heads[classes[0] // self.size])
 
 
 class Learner:
@@ -115,7 +143,7 @@ class Learner:
         with random_state(number) if self.protocol.dropout else nullcontext():
             self.model.train()
             for chosen in self.protocol.batches(len(data), seed=number):
-                self.optimizer.zero_grad()
+                self.optimizer.zero_grad(set_to_none=self.protocol.own_heads is None)  # zero, not none: Adam moves on
                 step(*data.take(chosen.to(data.y.device)))
                 if self.penalty is not None:
                     self.penalty.observe(self.model)
@@ -144,11 +172,14 @@ class Learner:
         return [evaluate(self.model, task.test, choice(task, tasks[-1])).accuracy for task in tasks]
 
     def _step(self, classes: Sequence[int] | None) -> Callable[[Tensor, Tensor], Tensor]:
-        if self.quick and is_chain(self.model):
-            return Chain(self.model, classes, quick_product(next(self.model.parameters())))
+        model = self.model
+        if isinstance(model, OwnHeads) and classes is not None:
+            model, classes = model.of(classes), None
+        if self.quick and is_chain(model):
+            return Chain(model, classes, quick_product(next(model.parameters())))
 
         def step(x: Tensor, y: Tensor) -> Tensor:
-            loss = cross_entropy(head(self.model(x), classes), y)
+            loss = cross_entropy(head(model(x), classes), y)
             loss.backward()
             return loss
 

@@ -97,8 +97,11 @@ class Table:
 
     @property
     def settings(self) -> str:
-        """A short digest of what a run's result depends on, besides its key."""
-        parts = {column: asdict(protocol) for column, protocol in self.protocols.items()}
+        """A short digest of what a run's result depends on, besides its key. What is None in a protocol has no part in it."""
+        parts = {
+            column: {name: value for name, value in asdict(protocol).items() if value is not None}
+            for column, protocol in self.protocols.items()
+        }
         return hashlib.sha256(repr((self.name, sorted(parts.items()), self.n_train)).encode()).hexdigest()[:12]
 
     def units(self, seeds: Iterable[int]) -> list[list[Key]]:

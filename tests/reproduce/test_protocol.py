@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small_table import PROTOCOL, tasks
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 import cl_teach as cl
@@ -165,6 +166,36 @@ def test_the_proximal_form_of_sgd_is_that_of_the_penalty():
         other.optimizer.step()
         other.penalty.proximal_step(other.model, 0.05 * 50.0 / (1 - 0.8))
     torch.testing.assert_close(vector(learner.model), vector(other.model))
+
+
+def test_heads_of_their_own():
+    """In the words of Hsu's code, whose torch set gradients to zero where they had been something."""
+    protocol = replace(PROTOCOL, own_heads=2)
+    whole = cl.mlp(protocol.hidden, 6, 4, 3).float()
+    heads = [(whole[-1].weight.detach()[i : i + 2].clone(), whole[-1].bias.detach()[i : i + 2].clone()) for i in (0, 2)]
+    flat_heads = [t.requires_grad_() for head in heads for t in head]
+    adam = torch.optim.Adam([*whole[:-1].parameters(), *flat_heads], protocol.lr)
+    learner, quick = (Learner(protocol, None, 0.0, 3, quick=quick) for quick in (False, True))
+    assert torch.equal(learner.model(torch.ones(1, 6)), whole(torch.ones(1, 6)))
+    found = tasks("early", 3, None)
+    for t, task in enumerate(found):
+        old = flat_heads[0].detach().clone()
+        for chosen in protocol.batches(len(task.train), 3_000 + t):
+            weight, bias = heads[t % 2]
+            adam.zero_grad(set_to_none=False)
+            logits = whole[:-1](task.train.x[chosen]) @ weight.T + bias
+            cross_entropy(logits, task.train.y[chosen] - task.classes[0]).backward()
+            adam.step()
+        assert not torch.equal(old, flat_heads[0].detach())  # also while the second task is learnt
+        learner.learn(task)
+        quick.learn(task)
+    for model in (learner.model, quick.model):
+        assert_same(model, nn.ParameterList([*whole[:-1].parameters(), *flat_heads]))
+    wanted = [float((whole[:-1](t.test.x) @ w.T + b).argmax(1).eq(t.test.y - t.classes[0]).float().mean())
+              for t, (w, b) in zip(found, [*heads, heads[0]], strict=True)]  # fmt: skip
+    assert learner.tested(found) == pytest.approx(wanted, abs=0.026)
+    one_layer = learnt(PROTOCOL, None, 0.0)
+    assert (vector(one_layer.model) - vector(learner.model)).abs().max() > 0.01
 
 
 def test_dropout():

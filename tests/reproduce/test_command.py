@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from cl_teach.reproduce import TABLES, Published, read
-from cl_teach.reproduce import __main__ as command
-from cl_teach.reproduce.__main__ import main, shown
+from cl_teach.reproduce import command
+from cl_teach.reproduce.command import main, shown
 from cl_teach.reproduce.table import Compared
 
 
@@ -50,6 +50,8 @@ def test_so_many_processes_work_and_are_waited_for(given, helpers, tmp_path, mon
     done = []
 
     class Helper:
+        exitcode = 0
+
         def __init__(self, target, args, daemon):
             assert args == ("hsu_2018", True, str(tmp_path), [5]) and target is command.helper and daemon
 
@@ -67,6 +69,18 @@ def test_so_many_processes_work_and_are_waited_for(given, helpers, tmp_path, mon
     assert done == ["start"] * helpers + [ours] + ["join"] * helpers
 
 
+def test_a_helper_that_fails_is_said(tmp_path, monkeypatch, capsys):
+    helper = SimpleNamespace(start=lambda: None, join=lambda: None, exitcode=1)
+    spawn = SimpleNamespace(Process=lambda **given: helper)
+    monkeypatch.setattr(command.multiprocessing, "get_context", lambda kind: spawn)
+    monkeypatch.setattr(command, "work", lambda table, folder, seeds: [])
+    assert main(["hsu_2018", "--small", "--results", str(tmp_path), "--processes", "3"]) == 0
+    assert "2 of 2 helpers stopped early" in capsys.readouterr().err
+    helper.exitcode = 0
+    assert main(["hsu_2018", "--small", "--results", str(tmp_path), "--processes", "3"]) == 0
+    assert "stopped early" not in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_command_runs_a_small_table(tmp_path):
     command = [
@@ -81,6 +95,7 @@ def test_the_command_runs_a_small_table(tmp_path):
         "2",
     ]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
+    assert "Traceback" not in done.stderr and "stopped early" not in done.stderr  # the helper has worked, too
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Split MNIST in three scenarios") and "not the paper's" in lines[0] and len(lines) == 16
     rows = read(TABLES["hsu_2018"].small(), tmp_path)
