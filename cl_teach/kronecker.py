@@ -44,6 +44,8 @@ class KFAC(Penalty):
         precision, anchor: the diagonal of the sum, and the latest weights, by parameter name.
     """
 
+    diagonal = False
+
     def __init__(self, labels: str = "exact", n: int | None = None, seed: int = 0) -> None:
         super().__init__()
         self.labels = _checks.one_of("labels", labels, LABELS)
@@ -91,9 +93,13 @@ class KFAC(Penalty):
                     p.grad = g if p.grad is None else p.grad + g
 
     @torch.no_grad()
-    def proximal_step(self, model: nn.Module, c: float | Mapping[str, float]) -> None:
+    def proximal_step(self, model: nn.Module, c: float | Mapping[str, float] | Mapping[str, Tensor]) -> None:
         """theta <- the minimum of |theta' - theta|^2 / 2 + c / 2 * penalty(theta'); arguments and errors as for EWC."""
         Penalty().proximal_step(model, c)  # it holds nothing, and looks at the arguments
+        if isinstance(c, Mapping) and (
+            many := [n for n, value in c.items() if isinstance(value, Tensor) and value.numel() > 1]
+        ):
+            raise ValueError(f"c must be a number for each parameter, as a whole matrix holds them, got a tensor for {many[0]}")
         each = c if isinstance(c, Mapping) else dict.fromkeys(self.anchor, c)
         for layer in self._layers(model):
             factors = [min(float(each.get(n, 0.0)), 1e30) * p.requires_grad for n, p in layer.parts.items()]

@@ -35,9 +35,11 @@ class Penalty:
         constant: what the sum of several quadratics has at its minimum.
         n_tasks: how many tasks have been consolidated.
         n: how many samples of a task it looks at, the first ones; None for all.
+        diagonal: whether the quadratic is all that holds the weights: one number P each, and nothing between two of them.
     """
 
     n: int | None = None
+    diagonal = True
 
     def __init__(self) -> None:
         self.precision: Named = {}
@@ -109,25 +111,34 @@ class Penalty:
             self._watch_out(model)
             self._steps.add_gradient(theta, precision, anchor, float(strength))
 
-    def proximal_step(self, model: nn.Module, c: float | Mapping[str, float]) -> None:
+    def proximal_step(self, model: nn.Module, c: float | Mapping[str, float] | Mapping[str, Tensor]) -> None:
         """theta <- (theta + c P m) / (1 + c P): the exact minimum of |theta' - theta|^2 / 2 + c / 2 * penalty(theta').
 
         Args:
             c: after a step of SGD, :func:`proximal_factor`, as in :func:`cl_teach.train`. One number, or parameter name ->
-                number where learning rates differ (weights not named are free; ValueError for a name that none has).
+                number where learning rates differ (weights not named are free; ValueError for a name that none has), or
+                -> tensor of the parameter's shape where each weight has a step size of its own, lambda times which it is, as
+                with Adam: |theta' - theta|^2 is then divided by it. (At least 0; its values are not looked at, as a GPU
+                would have to wait.)
 
         Whatever c, the result lies between theta and the anchor, so no strength can make it diverge
         (Parikh & Boyd 2014, "Proximal algorithms", section 1.1).
         """
-        each = dict(c) if isinstance(c, Mapping) else {"": c}
-        for value in each.values():
-            _checks.real_number("c", value, at_least=0.0)
-        if isinstance(c, Mapping) and (strange := sorted(c.keys() - dict(_checks.module(model).named_parameters()).keys())):
+        each: dict[str, float | Tensor] = dict(c) if isinstance(c, Mapping) else {"": c}
+        parameters = dict(_checks.module(model).named_parameters()) if isinstance(c, Mapping) else {}
+        if isinstance(c, Mapping) and (strange := sorted(c.keys() - parameters.keys())):
             raise ValueError(f"c must name parameters of the model, got {strange[0]}")
-        if self.n_tasks and any(each.values()):
+        for name, value in each.items():
+            shape = parameters[name].shape if name in parameters else None
+            if isinstance(value, Tensor) and shape is not None and value.shape != shape and value.numel() != 1:
+                shapes = f"{tuple(shape)}, got shape {tuple(value.shape)}"
+                raise ValueError(f"c must be a number, or for {name} a tensor of its shape {shapes}")
+            if not isinstance(value, Tensor) or value.shape != shape:
+                each[name] = _checks.real_number("c", value, at_least=0.0)
+        if self.n_tasks and any(isinstance(value, Tensor) or value for value in each.values()):
             names, theta, precision, anchor = self._held(model)
             self._watch_out(model)
-            self._steps.pull(theta, precision, anchor, [float(each.get(n, each.get("", 0.0))) for n in names])
+            self._steps.pull(theta, precision, anchor, [each.get(n, each.get("", 0.0)) for n in names])
 
     def stability_limit(self, lr: float, momentum: float = 0.0) -> float:
         """The largest strength that the gradient step survives: 2 (1 + momentum) / (lr * max P); infinity before any task.

@@ -72,11 +72,12 @@ def train(
         penalty: what earlier tasks left; None, or one that has consolidated nothing yet, holds nothing.
         strength: lambda; minimised is loss_B + strength / 2 * penalty(model).
         step: how the penalty acts. "proximal": solved exactly after each step of the optimiser, stable at any strength
-            (SGD only; also Nesterov's, with weight decay, or with a learning rate a group). "gradient": its gradient is
-            added to that of the loss, which diverges once strength > 2 (1 + momentum) / (lr * max P).
+            (SGD, also Nesterov's, with weight decay, or with a learning rate a group; Adam and AdamW, in their own metric,
+            unless the penalty holds whole matrices, as ``KFAC`` does). "gradient": its gradient is added to that of the loss,
+            which with SGD diverges once strength > 2 (1 + momentum) / (lr * max P), and with Adam does not.
         epochs, batch_size, lr, momentum: of SGD over shuffled batches.
         optimizer: makes another optimiser from the parameters, such as ``lambda p: torch.optim.Adam(p, lr=1e-3)``;
-            lr and momentum are then ignored, and unless it is an SGD, step must be "gradient".
+            lr and momentum are then ignored, and unless it is SGD, Adam or AdamW, step must be "gradient".
         statistics: of batch norm while a penalty is in force. "held": such layers are in eval mode, with the running
             statistics that the earlier tasks left. "moving": they go on averaging, which no penalty holds; with a warning.
         seed: of the order of the samples, which is the same on every device, and of dropout.
@@ -101,7 +102,9 @@ def train(
     in_force = penalty is not None and penalty.n_tasks > 0 and strength > 0
     held = [layer for _, layer in averaging(model)] if in_force and statistics == "held" else []
     check_batches(model, task, batch_size, held)
-    stepper = stepper_for(model, optimizer, step if penalty is not None else "gradient", lr, momentum)
+    stepper = stepper_for(
+        model, optimizer, step if penalty is not None else "gradient", lr, momentum, getattr(penalty, "diagonal", True)
+    )
     total = epochs * data.steps(batch_size)
     with bar(total, "training", "step", progress) as shown:
         recorder = Recorder([model], watch or {}, keep_weights, every, total, shown.update)

@@ -212,7 +212,7 @@ TABLE: list[Case] = [  # the argument's name, what was given, what would work (r
         ]
     ],
     *[
-        (f"own optimizer: {name}", lambda w, f=f: f(w, penalty=w.penalty, optimizer=torch.optim.Adam), "step", "proximal", "'gradient'")
+        (f"own optimizer: {name}", lambda w, f=f: f(w, penalty=w.penalty, optimizer=torch.optim.RMSprop), "step", "RMSprop", "'gradient'")
         for name, f in TRAINERS.items()
     ],
     # strengths to try
@@ -577,6 +577,12 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("exhibit, per cent", lambda w: figures.exhibit({k: {"w": zeros(2)} for k in "ab"}, {k: {1: 50} for k in "ab"}, "a"), V, r"average\['a'\]\[1\]", "50", "share"),
     ("published, nothing", lambda w: figures.published([]), V, "cells", r"\[\]", "reproduce.compare gave"),
     ("published, rows", lambda w: figures.published([(1, 2)]), T, "cells", "tuple", "reproduce.compare gave"),
+    ("ladder, nothing", lambda w: figures.ladder({}, {}), V, "steps", "none", "accuracies"),
+    ("ladder, no seeds", lambda w: figures.ladder({"a": []}, {}), V, "steps", "0 for 'a'", "at least one"),
+    ("ladder, other seeds", lambda w: figures.ladder({"a": [0.5], "b": [0.5, 0.6]}, {}), V, "steps", "1 for 'a' and 2 for 'b'", "same seeds"),
+    ("ladder, per cent", lambda w: figures.ladder({"a": [83.0]}, {}), V, r"steps\['a'\]", "83", "0.95 for 95 %"),
+    ("ladder, a number", lambda w: figures.ladder({"a": 0.5}, {}), T, r"steps\['a'\]", "0.5", "accuracies"),
+    ("ladder, a mark in per cent", lambda w: figures.ladder({"a": [0.5]}, {"m": 94.0}), V, r"marks\['m'\]", "94", "0.95 for 95 %"),
     ("reproduce, a name", lambda w: reproduce.work("hsu_2018", "nowhere"), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),
     ("reproduce, no seeds", lambda w: reproduce.work(reproduce.TABLES["hsu_2018"], "nowhere", []), V, "seeds", r"\[\]|none", "at least one"),
     ("reproduce, read a name", lambda w: reproduce.read("hsu_2018"), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),

@@ -136,7 +136,11 @@ def test_a_lesson_installs_what_it_needs(which: str, place: Place, wheel: bytes)
 
 def installed(place: Place) -> set[str]:
     query = "import importlib.metadata as m; [print(f'{d.name}=={d.version}') for d in m.distributions()]"
-    command = [str(place.python), "-c", query]  # in the learner's folder: in this one `pip install -e .` leaves metadata of ours
+    command = [
+        str(place.python),
+        "-c",
+        query,
+    ]  # in the learner's folder: in this one `pip install -e .` leaves metadata of ours
     done = subprocess.run(command, cwd=place.folder, env=place.environment, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 

@@ -559,6 +559,113 @@ def test_the_proximal_step_of_every_sgd_ends_where_its_gradient_step_ends(name: 
     assert max(float((p - q).abs().max()) for p, q in zip(ends[0].parameters(), model.parameters(), strict=True)) > 0.05
 
 
+ADAMS = {
+    "Adam": lambda p: torch.optim.Adam(p, lr=0.003),
+    "other betas, fused": lambda p: torch.optim.Adam(p, lr=0.003, betas=(0.5, 0.99), fused=True),
+    "amsgrad": lambda p: torch.optim.Adam(p, lr=0.003, amsgrad=True),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.003, weight_decay=0.0),
+    "a learning rate a group": lambda p: torch.optim.Adam([{"params": p[:2]}, {"params": p[2:], "lr": 0.001}], lr=0.003),
+}
+
+
+@pytest.mark.parametrize("name", ADAMS)
+def test_the_proximal_step_of_adam_ends_where_sgd_ends(name: str) -> None:
+    """Full batches until nothing moves: in Adam's metric, too, the end is the minimum of loss + strength / 2 * penalty."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3)).double()
+    a, b, penalty = blobs(), blobs(shift=1.0), cl.EWC()
+    cl.train(model, a, epochs=5)
+    penalty.consolidate(model, a)
+    penalty.precision = {n: p + 0.3 for n, p in penalty.precision.items()}
+    options = {"penalty": penalty, "strength": 3.0, "epochs": 4_000, "batch_size": 60, "every": 2_000, "progress": False}
+    ours, sgd = copy.deepcopy(model), copy.deepcopy(model)
+    cl.train(ours, b, step="proximal", optimizer=ADAMS[name], **options)
+    cl.train(sgd, b, step="proximal", **options)
+    gap = max(float((p - q).abs().max()) for p, q in zip(ours.parameters(), sgd.parameters(), strict=True))
+    way = max(float((p - q).abs().max()) for p, q in zip(sgd.parameters(), model.parameters(), strict=True))
+    assert gap < 0.02 * way, (gap, way)
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_a_proximal_step_of_adam_is_the_minimum_in_its_metric(amsgrad: bool) -> None:
+    """|theta' - theta|^2 over Adam's step sizes, written out; after steps whose gradients shrink, so that amsgrad differs."""
+    model, task = make(), blobs()
+    penalty = cl.EWC()
+    penalty.consolidate(model, task)
+    for name, p in model.named_parameters():
+        penalty.precision[name] = penalty.precision[name] + 0.1
+        p.data += 1.0
+    gradients = [3.0, 2.0, 1.0]
+
+    def scaled(parameters: Any) -> torch.optim.Adam:
+        """Sees these gradients, whatever the loss."""
+        adam, left = torch.optim.Adam(parameters, lr=0.05, betas=(0.0, 0.5), amsgrad=amsgrad), iter(gradients)
+
+        def replace_gradients(*_: object) -> None:
+            g = next(left)
+            for p in parameters:
+                p.grad = torch.full_like(p, g)
+
+        adam.register_step_pre_hook(replace_gradients)
+        return adam
+
+    theta = weights(model)
+    cl.train(model, task, penalty=penalty, strength=7.0, epochs=3, batch_size=60, optimizer=scaled)
+    v, most = 0.0, 0.0
+    for t, g in enumerate(gradients, start=1):
+        v = 0.5 * v + 0.5 * g * g
+        most = max(most, v)
+        size = 0.05 / (math.sqrt((most if amsgrad else v) / (1 - 0.5**t)) + 1e-8)
+        for name, f in penalty.precision.items():
+            stepped = theta[name] - size * g
+            theta[name] = (stepped / size + 7 * f * penalty.anchor[name]) / (1 / size + 7 * f)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.detach(), theta[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_proximal_step_of_adam_is_stable_at_every_strength(dtype: torch.dtype) -> None:
+    model, penalty = make().to(dtype), cl.EWC()
+    cl.train(model, blobs(), epochs=5, progress=False)
+    penalty.consolidate(model, blobs())
+    for strength in (1e3, 1e13, 1e38):
+        twin = copy.deepcopy(model)
+        options = {"penalty": penalty, "strength": strength, "epochs": 50, "optimizer": lambda p: torch.optim.Adam(p, lr=0.05)}
+        history = cl.train(twin, blobs(shift=1.0), **options)
+        assert not history.diverged
+        for name, p in twin.named_parameters():
+            held = penalty.precision[name] > 1e-3
+            assert held.any() or name.endswith("bias")
+            torch.testing.assert_close(p[held], penalty.anchor[name][held], rtol=0, atol=1e-2 if strength == 1e3 else 1e-5)
+
+
+def test_a_tensor_of_factors_is_a_factor_for_each_weight() -> None:
+    model, task, penalty = make(), blobs(), cl.L2()
+    penalty.consolidate(model, task)
+    for p in model.parameters():
+        p.data += 1.0
+    theta = weights(model)
+    each = {name: torch.rand_like(p) for name, p in model.named_parameters()}
+    c = {**each, "3.bias": 2.0, "3.weight": torch.tensor(0.5)}
+    penalty.proximal_step(model, c)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.detach(), (theta[name] + c[name] * penalty.anchor[name]) / (1 + c[name]), msg=name)
+    again = {name: 2 * value for name, value in each.items()}
+    theta = weights(model)
+    penalty.proximal_step(model, again)  # nothing of the first is kept
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.detach(), (theta[name] + again[name] * penalty.anchor[name]) / (1 + again[name]), msg=name)
+    with pytest.raises(
+        ValueError, match=r"c must be a number, or for 1.weight a tensor of its shape \(6, 4\), got shape \(2,\)"
+    ):
+        penalty.proximal_step(model, {"1.weight": torch.ones(2)})
+    kfac = cl.KFAC()
+    kfac.consolidate(model, task)
+    with pytest.raises(ValueError, match=r"c must be a number for each parameter.* got a tensor for 1.weight"):
+        kfac.proximal_step(model, each)
+
+
 def test_each_group_has_its_own_factor() -> None:
     task, penalty = blobs(), cl.L2()
     model = make()
@@ -595,7 +702,7 @@ def test_each_group_has_its_own_factor() -> None:
         (lambda m: lambda p: None, TypeError, r"^optimizer must make an optimiser .* got None"),
         (lambda m: lambda p: torch.optim.LBFGS(p), TypeError, r"^optimizer must make an optimiser whose step needs"),
         (lambda m: lambda p: torch.optim.Adam(make().parameters()), ValueError, r"^optimizer must be of this model's"),
-        (lambda m: lambda p: torch.optim.Adam(p), ValueError, r"^step must be 'gradient' with Adam: the proximal step"),
+        (lambda m: lambda p: torch.optim.RMSprop(p), ValueError, r"^step must be 'gradient' with RMSprop: .* SGD, Adam and A"),
         (lambda m: lambda p: torch.optim.SGD(p, lr=0.1, maximize=True), ValueError, r"^optimizer must minimise the loss"),
     ],
 )  # fmt: skip

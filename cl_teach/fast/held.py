@@ -31,9 +31,15 @@ class Held:
             p.grad.addcmul_(gap, f, value=strength)
 
     @torch.no_grad()
-    def pull(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], factors: list[float]) -> None:
+    def pull(self, theta: list[Tensor], precision: list[Tensor], anchor: list[Tensor], factors: list[float | Tensor]) -> None:
         """theta += share (m - theta), with :func:`share` of P and the factor c of each."""
-        shares = self._once("share", precision, factors, lambda: [share(f, c) for f, c in zip(precision, factors, strict=True)])
+        numbers = [c for c in factors if not isinstance(c, Tensor)]
+        if len(numbers) < len(factors):  # these change at every step
+            shares = [share(f, c) for f, c in zip(precision, factors, strict=True)]
+        else:
+            shares = self._once(
+                "share", precision, numbers, lambda: [share(f, c) for f, c in zip(precision, numbers, strict=True)]
+            )
         torch._foreach_lerp_(theta, anchor, shares)
 
     def _once(self, what: str, of: list[Tensor], settings: list[float], make: Callable[[], list[Tensor]]) -> list[Tensor]:
@@ -45,7 +51,8 @@ class Held:
         return known[2]
 
 
-def share(precision: Tensor, c: float) -> Tensor:
+def share(precision: Tensor, c: float | Tensor) -> Tensor:
     """c P / (1 + c P), from 0 (free) to 1 (fixed)."""
-    cp = (precision.to(wide(precision.dtype)) * min(c, 1e30)).clamp_max_(1e30)  # infinity / infinity and 0 times it are NaN
+    most = c.clamp(max=1e30) if isinstance(c, Tensor) else min(c, 1e30)
+    cp = (precision.to(wide(precision.dtype)) * most).clamp_max_(1e30)  # infinity / infinity and 0 times it are NaN
     return cp.div_(cp + 1.0).to(precision.dtype)

@@ -26,7 +26,7 @@ from .logits import logits
 from .sequences import layer_overlap, sequence, sequence_frame
 from .strengths import frontier, stability, strength_frame
 from .style import METHODS, Picture, Stage, canvas, strength_label
-from .tables import published
+from .tables import ladder, published
 from .training import digits, forgetting_frame, learning_curves
 from .two_weights import circle, ellipse, two_weight_surface
 
@@ -44,6 +44,7 @@ __all__ = [
     "frontier",
     "importance_images",
     "label_choices",
+    "ladder",
     "landscape",
     "laplace_frame",
     "layer_overlap",

@@ -1,11 +1,10 @@
 """Adam and a penalty: in which form does EWC give the numbers of van de Ven 2025 (arXiv:2502.11756)?
 
-All is as in van_de_ven_2025.py, method EXACT, but for the form in which the penalty acts on a step of Adam (see ``protocol.py``),
-and whether Adam is begun anew with each task:
+All is as in van_de_ven_2025.py, method EXACT, but for the form in which the penalty acts on a step of Adam (protocol.py), and
+whether Adam is begun anew with each task (there: the gradient is added before Adam, one Adam for all tasks):
 
 | column | the penalty | Adam |
 |---|---|---|
-| before | its gradient is added before Adam: what the paper's code does | one for all tasks: as there |
 | decoupled | its gradient moves the weights after Adam's step, by lr times it | one for all tasks |
 | proximal | solved exactly after Adam's step, in Adam's metric | one for all tasks |
 | before, anew | its gradient is added before Adam | a new one for each task |
@@ -21,7 +20,6 @@ from .table import Table
 
 PAPER = van_de_ven_2025.TABLE
 FORMS = {
-    "before": ("before", False),
     "decoupled": ("decoupled", False),
     "proximal": ("proximal", False),
     "before, anew": ("before", True),
@@ -34,9 +32,7 @@ TABLE = Table(
     title="Split MNIST, task-incremental, online EWC under Adam: forms of the penalty",
     published={(column, method): PAPER.published["task", method] for column, method in CELLS},
     strengths=CELLS,
-    protocols={
-        column: replace(PAPER.protocols["task"], form=form, reset=reset) for column, (form, reset) in FORMS.items()
-    },
+    protocols={column: replace(PAPER.protocols["task"], form=form, reset=reset) for column, (form, reset) in FORMS.items()},
     tasks=PAPER.tasks,
     penalty=PAPER.penalty,
     seeds=(1, 2, 3),

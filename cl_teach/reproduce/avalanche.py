@@ -1,4 +1,4 @@
-"""The open puzzle: EWC on permuted MNIST, 0.83 in Avalanche's continual-learning-baselines, 0.94 in the paper, one change at a time.
+"""The open puzzle: EWC on permuted MNIST, 0.83 in Avalanche's baselines, 0.94 in the paper. One change at a time.
 
 Start: github.com/ContinualAI/continual-learning-baselines, ``experiments/permuted_mnist/ewc.py``, which marks its own 0.83 as
 not reproducing "around 94 %", its reading of figure 2B of Kirkpatrick et al. 2017 (arXiv:1612.00796) at ten tasks.
@@ -16,24 +16,21 @@ not reproducing "around 94 %", its reading of figure 2B of Kirkpatrick et al. 20
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from .._prepare import Data, prepare
 from .._weights import Named
 from ..course.pitfalls import squared_batch_mean
-from ..penalties import EWC, Penalty
-from ..tasks import Split, Task, mnist, permuted
-from .protocol import Protocol
-from .table import Published, Table
+from ..penalties import EWC
+from ..tasks import Split, Task
 
 
 class Batched(EWC):
     """The square of the mean gradient of 256 images in place of the Fisher information."""
 
     def importance(self, model: nn.Module, data: Data, classes: Sequence[int] | None) -> Named:
+        assert isinstance(data, Task)
         ready = prepare(model, data, "train", classes)
         return squared_batch_mean(model, Split(ready.x, ready.y), 256)

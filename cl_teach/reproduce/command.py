@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for process in helpers:
             process.join()
         if failed := [process.exitcode for process in helpers if process.exitcode]:
-            print(f"{len(failed)} of {len(helpers)} helpers stopped early; what they had not done was done here", file=sys.stderr)
+            print(
+                f"{len(failed)} of {len(helpers)} helpers stopped early; what they had not done was done here", file=sys.stderr
+            )
     except KeyboardInterrupt:
         print("interrupted; the runs that are done are kept, and the same command goes on from there", file=sys.stderr)
         return 130

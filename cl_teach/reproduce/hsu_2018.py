@@ -8,7 +8,7 @@ Split MNIST in three scenarios. Where the paper is silent we do what its code do
 | images | padded to 32 x 32, then shifted and scaled: mean 0.1000, deviation 0.2752 |
 | tasks | 0 or 1, 2 or 3, ..., 8 or 9, always in this order |
 | network | 1024-400-400; task: two outputs of its own for each task; domain: two for all; class: ten, loss among those seen |
-| Adam | lr 0.001, one for all tasks; gradients are set to zero, not to none, so that it still moves the heads of earlier tasks |
+| Adam | lr 0.001, one for all tasks; gradients are set to zero, not to none, so that it still moves earlier heads |
 | training | 4 passes through each task, 128 images a step, the last step of a pass with what is left |
 | penalty | c times the sum, without 1/2: lambda = 2 c here; its gradient is added before Adam |
 | Fisher | of EWC and online EWC: squared gradients at the *likeliest* label, image by image, all images |

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from .._optimiser import factors
 from .._prepare import prepare
 from ..fast.chain import Chain, is_chain
 from ..fast.products import quick_product
@@ -97,8 +98,9 @@ class OwnHeads(nn.Module):
 
     def __init__(self, whole: nn.Sequential, size: int) -> None:
         super().__init__()
-        *layers, last = whole
-        self.trunk, self.heads, self.size = nn.Sequential(*layers), nn.ModuleList(), size
+        last = whole[-1]
+        assert isinstance(last, nn.Linear)
+        self.trunk, self.heads, self.size = whole[:-1], nn.ModuleList(), size
         for weight, bias in zip(last.weight.detach().split(size), last.bias.detach().split(size), strict=True):
             piece = nn.Linear(last.in_features, len(bias))
             piece.weight, piece.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
@@ -189,22 +191,11 @@ class Learner:
     def _pull(self) -> None:
         """Let the penalty act after the optimiser's step."""
         assert self.penalty is not None
+        if self.protocol.form == "proximal":
+            self.penalty.proximal_step(self.model, factors(self.model, self.optimizer, self.strength))
+            return
         for name, p in self.model.named_parameters():
-            by, m = self.strength * self.penalty.precision[name], self.penalty.anchor[name]
-            if self.protocol.form == "decoupled":
-                p.sub_(self.protocol.lr * by * (p - m))
-            else:
-                c = self._step_size(p) * by
-                p.lerp_(m, c / (1 + c))
-
-    def _step_size(self, p: Tensor) -> Tensor | float:
-        """How far each weight moves, in the long run, for a gradient of 1 that lasts."""
-        if self.protocol.optimizer == "sgd":
-            return self.protocol.lr / (1 - self.protocol.momentum)
-        state, settings = self.optimizer.state[p], self.optimizer.defaults
-        variance: Tensor = state["exp_avg_sq"] / (1 - settings["betas"][1] ** float(state["step"]))
-        size: Tensor = self.protocol.lr / (variance.sqrt() + settings["eps"])
-        return size
+            p.sub_(self.protocol.lr * self.strength * self.penalty.precision[name] * (p - self.penalty.anchor[name]))
 
 
 def run_all(

@@ -57,7 +57,15 @@ class Row:
 
 
 class Compared(NamedTuple):
-    """A cell of ours beside the published one, if there is one. ``error`` is the mean's standard error, NaN with one seed."""
+    """A cell of ours beside the published one, if there is one.
+
+    Attributes:
+        column, method, strength: which cell, and its best strength.
+        mean, error: of the accuracies, and its standard error, NaN with one seed.
+        n: how many seeds.
+        published, agrees: None where the paper has no number.
+        accuracies: one a seed, in the order of the seeds.
+    """
 
     column: str
     method: str
@@ -67,6 +75,7 @@ class Compared(NamedTuple):
     n: int
     published: Published | None
     agrees: bool | None
+    accuracies: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
     rows, found = list(rows), []
     for (column, method), published in table.published.items():
         by_strength: dict[float, list[float]] = {}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: row.key.seed):
             if (row.key.column, row.key.method) == (column, method):
                 by_strength.setdefault(row.key.strength, []).append(row.accuracy)
         if not by_strength:
@@ -145,7 +154,7 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
         if published:
             apart = abs(mean - published.mean)
             agrees = apart <= POINTS or apart <= 2 * math.hypot(0 if n == 1 else error, published.error)
-        found.append(Compared(column, method, best, mean, error, n, published, agrees))
+        found.append(Compared(column, method, best, mean, error, n, published, agrees, tuple(ours)))
     return found
 
 

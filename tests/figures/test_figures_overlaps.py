@@ -9,7 +9,7 @@ import pytest
 import torch
 from figure_inputs import BENT, LESSON_2, LESSON_4, LINE, PATHS, STEPS, SWEEPS, TRACES, T, W, bowls, run, surface, valley
 from overlaps import touching
-from test_figures_tables import CELLS
+from test_figures_tables import CELLS, MARKS, RUNGS
 
 import cl_teach as cl
 from cl_teach import figures
@@ -164,6 +164,7 @@ PICTURES = {
     "exhibit": lambda: figures.exhibit(*EXHIBITS, "as published", "4 square of the mean"),
     "exhibit, the right one": lambda: figures.exhibit(*EXHIBITS, "as it should be", "2 square of a sum (V2)"),
     "published": lambda: figures.published(CELLS),
+    "ladder": lambda: figures.ladder(RUNGS, MARKS),
     "published, three columns": lambda: figures.published([c._replace(column=f"column {k}") for k in range(3) for c in CELLS]),
     "truth meter": lambda: figures.truth_meter(dict.fromkeys(("to no penalty", "to EWC, λ = 100", "a random direction"), LINE)),
     "slices": lambda: figures.slices({"no penalty": SLICE, "EWC": SLICE}, level=0.5),

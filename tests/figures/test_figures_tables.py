@@ -43,3 +43,39 @@ def test_each_cell_has_its_mean_and_two_errors_and_the_paper_s_below():
 def test_only_what_compare_gave_is_drawn(cells, kind):
     with pytest.raises(kind, match=r"cells must be what cl_teach\.reproduce\.compare gave, got"):
         figures.published(cells)
+
+
+RUNGS = {"as published": [0.82, 0.83, 0.84], "$another$ Fisher": [0.85, 0.87, 0.86], "wider": [0.93, 0.95, 0.94]}
+MARKS = {"Avalanche": 0.83, "the paper": 0.94}
+
+
+def test_ladder():
+    is_good(figures.ladder(RUNGS, MARKS), [
+        "as published 83.0 %; $another$ Fisher 86.0 % (+3.0 ± 0.6); wider 94.0 % (+8.0 ± 0.0).",
+        "Lines: Avalanche 83.0 %, the paper 94.0 %.",
+    ])  # fmt: skip
+
+
+def test_a_step_of_the_ladder_has_its_seeds_its_mean_two_errors_and_what_it_gains_seed_by_seed():
+    (axis,) = figures.ladder(RUNGS, MARKS).figure.axes
+    seeds = [(list(line.get_xdata()), set(line.get_ydata())) for line in axis.lines if line.get_color() == "#8C8C8C"]
+    assert seeds == [(a, {y + 0.22}) for y, a in enumerate(RUNGS.values())]
+    dots = [line for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata()) == 1]
+    means = [(float(line.get_xdata()[0]), line.get_ydata()[0]) for line in dots]
+    wanted = [(pytest.approx(m), y) for y, m in enumerate((0.83, 0.86, 0.94))]
+    assert means == wanted
+    reach = [sorted(x for x, _ in path.vertices) for bars in axis.collections for path in bars.get_paths()]
+    wide = 2 * 0.01 / 3**0.5
+    assert [tuple(x) for x in reach] == [pytest.approx((m - wide, m + wide)) for m in (0.83, 0.86, 0.94)]
+    assert [(text.get_text(), text.xy[1]) for text in axis.texts] == [("+3.0 ± 0.6", 1), ("+8.0 ± 0.0", 2)]  # of differences
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["as published", r"\$another\$ Fisher", "wider"]
+    assert axis.get_ylim() == (2.5, -0.5)
+    lines = {line.get_label(): set(line.get_xdata()) for line in axis.lines if ": " in str(line.get_label())}
+    assert lines == {"Avalanche: 83 %": {0.83}, "the paper: 94 %": {0.94}}
+
+
+def test_a_ladder_of_one_seed_has_no_errors():
+    picture = figures.ladder({"a": [0.5], "b": [0.6]}, {})
+    assert "a 50.0 %; b 60.0 % (+10.0)." in picture.alt and "Lines" not in picture.alt
+    assert [text.get_text() for text in picture.figure.axes[0].texts] == ["+10.0"]
+    assert not picture.figure.legends

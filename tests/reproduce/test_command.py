@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cl_teach.reproduce import TABLES, Published, read
-from cl_teach.reproduce import command
+from cl_teach.reproduce import TABLES, Published, command, read
 from cl_teach.reproduce.command import main, shown
 from cl_teach.reproduce.table import Compared
 
@@ -15,7 +14,10 @@ from cl_teach.reproduce.table import Compared
 def test_a_line_of_the_comparison():
     cell = Compared("task", "EWC", 1e5, 0.98765, 0.00123, 5, Published(0.9912, 0.0016, 30), True)
     assert shown(cell) == "task           EWC            λ = 100000    98.77 ± 0.12  (5 seeds)   paper  99.12 ± 0.16  agrees"
-    assert shown(cell._replace(published=None, agrees=None)) == "task           EWC            λ = 100000    98.77 ± 0.12  (5 seeds)"
+    assert (
+        shown(cell._replace(published=None, agrees=None))
+        == "task           EWC            λ = 100000    98.77 ± 0.12  (5 seeds)"
+    )
     one = cell._replace(error=float("nan"), n=1, agrees=False, strength=0.02)
     assert shown(one) == "task           EWC            λ = 0.02      98.77         (1 seed)    paper  99.12 ± 0.16  differs"
 

@@ -26,7 +26,10 @@ def test_a_cell_has_the_mean_of_the_last_accuracies_and_its_standard_error():
     cell = compared(Published(0.6, 0.01, 10), 0.5, 0.6, 0.7, 0.8)
     assert math.isclose(cell.mean, 0.65) and cell.n == 4 and cell.strength == 1.0
     assert math.isclose(cell.error, math.sqrt((0.15**2 + 0.05**2) * 2 / 3 / 4))
+    assert cell.accuracies == (0.5, 0.6, 0.7, 0.8)
     assert math.isnan(compared(Published(0.6, 0.01, 10), 0.5).error)
+    shuffled = [row for i in (2, 0, 1) for row in [rows("early", "EWC", 1.0, 0.5, 0.6, 0.7)[i]]]
+    assert compare(TABLE, shuffled)[0].accuracies == (0.5, 0.6, 0.7)  # in the order of the seeds
 
 
 def test_the_best_strength_is_that_of_the_highest_mean_among_those_with_most_seeds():
@@ -89,13 +92,18 @@ def test_a_small_table_is_the_same_with_fewer_images_and_steps(name):
         assert protocol == replace(table.protocols[column], steps=7)
 
 
+SEEDS = {"hsu_2018": 10, "van_de_ven_2025": 5, "kirkpatrick_2017_2b": 1}  # 3 elsewhere
+RUNS = {"hsu_2018": {10}, "van_de_ven_2025": {30}, "adam_forms": {30}}  # of the published cells; elsewhere one, or unknown
+
+
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_each_cell_of_a_table_can_be_run(name):
     table = TABLES[name]
-    assert table.name == name and len(table.seeds) >= 5 and len(set(table.seeds)) == len(table.seeds)
+    assert table.name == name and len(set(table.seeds)) == len(table.seeds) == SEEDS.get(name, 3)
     assert set(table.strengths) == set(table.published)
-    assert {published.n for published in table.published.values()} == {{"hsu_2018": 10, "van_de_ven_2025": 30}[name]}
+    assert {cell.n for cell in table.published.values() if cell} == RUNS.get(name, {1} if name == "avalanche" else set())
     for (column, method), published in table.published.items():
-        assert column in table.protocols and 0 < published.mean < 1 and 0 < published.error < 0.03
-        assert (table.penalty(column, method, 1) is None) == (method == "none")
+        assert column in table.protocols
+        assert published is None or (0 < published.mean < 1 and 0 <= published.error < 0.03)
+        assert (table.penalty(column, method, 1) is None) == (method in ("none", "SGD"))
         assert table.strengths[column, method] and min(table.strengths[column, method]) >= 0
