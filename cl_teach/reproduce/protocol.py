@@ -45,6 +45,7 @@ class Protocol:
             penalty is solved exactly, in the metric of the optimiser: Adam's step sizes are lr / (sqrt(v) + eps), one a weight.
         dropout: of the inputs and of the hidden layers; None for none.
         own_heads: None for one layer of outputs; a number makes one layer for each task, with so many outputs.
+        double: True for double precision, whose results are the same on every processor; None for single, as in the papers.
     """
 
     n_inputs: int = 784
@@ -61,10 +62,11 @@ class Protocol:
     form: str = "before"
     dropout: tuple[float, float] | None = None
     own_heads: int | None = None
+    double: bool | None = None
 
     def network(self, seed: int) -> nn.Module:
-        """A new one, in single precision."""
-        model = mlp(self.hidden, self.n_inputs, self.n_outputs, seed).float()
+        """A new one."""
+        model = mlp(self.hidden, self.n_inputs, self.n_outputs, seed).to(torch.float64 if self.double else torch.float32)
         if self.own_heads is not None:
             return OwnHeads(model, self.own_heads)
         if self.dropout is None:

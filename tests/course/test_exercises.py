@@ -301,6 +301,13 @@ RIGHT = {
         ),
     ],
     "10.5": ["when it is consolidated"],
+    "11.1": [lambda deviation, n: deviation / n**0.5, lambda deviation, n: torch.tensor(deviation) / math.sqrt(n)],
+    "11.2": [
+        lambda ours, a, theirs, b: abs(theirs - ours) / (a * a + b * b) ** 0.5,
+        lambda ours, a, theirs, b: np.abs(ours - theirs) / np.hypot(a, b),
+    ],
+    "11.3": [lambda c, n: c * n * 2, lambda c, n: c / 0.5 * n],
+    "11.4": ["lambda = 0"],
 }
 
 # Wrong answers, and words that must be in what is said of each.
@@ -782,6 +789,42 @@ WRONG = {
         ("what is frozen", "the base cannot move"),
         ("the optimiser", "answer with one of"),
     ],
+    "11.1": [
+        (lambda d, n: d, "how far apart single runs are"),
+        (lambda d, n: d / n, "not by so much"),
+        (lambda d, n: d / (n - 1) ** 0.5, "one run fewer"),
+        (lambda d, n: d * n**0.5, "less sure"),
+        (lambda d, n: d * d / n, "squared points"),
+        (lambda d, n: 2 * d / n**0.5, "bars of the figures"),
+        (lambda d, n: -d / n**0.5, "wrong sign"),
+    ],
+    "11.2": [
+        (lambda x, a, y, b: (x - y) / math.hypot(a, b), "has a sign"),
+        (lambda x, a, y, b: abs(x - y) / (a + b), "do not always point the same way"),
+        (lambda x, a, y, b: abs(x - y) / max(a, b), "only the larger"),
+        (lambda x, a, y, b: abs(x - y) / a, "their error is not in it"),
+        (lambda x, a, y, b: abs(x - y) / (a * a + b * b), "divided by the variance"),
+        (lambda x, a, y, b: abs(x - y) / math.hypot(a, b) / 2, "belongs to the rule"),
+        (lambda x, a, y, b: abs(x - y) / (a / 2 + b / 2), "the mean of two errors"),
+        (lambda x, a, y, b: abs(x - y) / math.sqrt((a * a + b * b) / 2), "less certain than either"),
+        (lambda x, a, y, b: abs(x - y), "the difference in points"),
+        (lambda x, a, y, b: math.hypot(a, b), "where is the difference"),
+    ],
+    "11.3": [
+        (lambda c, n: c * n, "in front of our sum"),
+        (lambda c, n: c * n / 2, "larger or the smaller"),
+        (lambda c, n: 2 * c, "sum over images, ours is a mean"),
+        (lambda c, n: c, "ours a mean; and look"),
+        (lambda c, n: 2 * c / n, "taken the wrong way"),
+        (lambda c, n: c / n, "which is the larger? And look"),
+        (lambda c, n: 2 * c * n * n, "n comes in once"),
+    ],
+    "11.4": [
+        ("a larger network", "did anything in the smaller"),
+        ("more seeds", "make the number surer"),
+        ("the newest version of its library", "one change at a time"),
+        ("momentum", "answer with one of"),
+    ],
 }
 
 # What no message may say: the formula, spaces left out, or the number. (Of a choice the words are all known.)
@@ -816,6 +859,9 @@ GIVEN_AWAY = {
     "10.1": ["running_mean", "model.train()", ".eval()"],
     "10.2": ["1-momentum", "lr*strength", "1-0.9"],
     "10.4": ["requires_grad", "numel", "2*", "precisionand"],
+    "11.1": ["sqrt", "/n", "squareroot", "**0.5", "therootof"],
+    "11.2": ["hypot", "sqrt", "squareroot", "abs("],
+    "11.3": ["2*c", "c*n", "2cn", "twice"],
 }
 TABLE = [(exercise, place) for exercise, wrong in WRONG.items() for place in range(len(wrong))]
 

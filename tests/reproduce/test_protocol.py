@@ -198,6 +198,15 @@ def test_heads_of_their_own():
     assert (vector(one_layer.model) - vector(learner.model)).abs().max() > 0.01
 
 
+def test_double_precision():
+    for double, dtype in ((None, torch.float32), (True, torch.float64)):
+        learner = learnt(replace(PROTOCOL, double=double), cl.EWC(), 3.0)
+        assert {p.dtype for p in learner.model.parameters()} == {dtype}
+    start = cl.mlp(PROTOCOL.hidden, 6, 4, 3)
+    assert_same(replace(PROTOCOL, double=True).network(3), start)
+    assert_same(learner.model, learnt(PROTOCOL, cl.EWC(), 3.0).model)
+
+
 def test_dropout():
     protocol = replace(PROTOCOL, hidden=(5, 4), dropout=(0.2, 0.5))
     kinds = [(type(layer).__name__, getattr(layer, "p", None)) for layer in protocol.network(3)]
