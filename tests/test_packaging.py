@@ -163,7 +163,7 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "set -euo pipefail" in script
     pages = [line for line in script.splitlines() if line.startswith('python -m cl_teach.course.site "$site" ')]
     built = " ".join(line.removesuffix(" &").split('"$site" ')[1] for line in pages).split()
-    assert sorted(built) == [f"{number:02}" for number in range(1, 11)]  # each lesson once
+    assert sorted(built) == [f"{number:02}" for number in range(1, 12)]  # each lesson once
     assert "\nCL_TEACH_SITE=$site python -m pytest tests/test_site_browser.py --dist=load\n" in script
     for step in ("ruff check .", "ruff format --check .", "mypy"):
         assert f"\n{step}\n" in script

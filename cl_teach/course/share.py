@@ -224,8 +224,9 @@ def unpack_cl_teach(name: str, packed: str, sha256: str) -> None:
 
 
 def packed_code() -> bytes:
-    """The package without its data, and its licence, as tar.xz; the same files give the same bytes."""
+    """The package without MNIST, and its licence, as tar.xz; the same files give the same bytes."""
     files = {f"cl_teach/{path.relative_to(PACKAGE).as_posix()}": path for path in sorted(PACKAGE.rglob("*.py"))}
+    files |= {f"cl_teach/{path.relative_to(PACKAGE).as_posix()}": path for path in sorted(PACKAGE.rglob("results/*.csv"))}
     files |= {"cl_teach/py.typed": PACKAGE / "py.typed", "LICENSE": ROOT / "LICENSE"}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:xz", preset=9) as tar:

@@ -25,7 +25,7 @@ FORMS = {
     "before, anew": ("before", True),
     "proximal, anew": ("proximal", True),
 }
-CELLS = {("before, anew", "none"): (0.0,)} | {(column, "EXACT"): (1e2, 1e4, 1e5, 1e6, 1e8) for column in FORMS}
+CELLS = {("before, anew", "none"): (0.0,)} | {(column, "EXACT"): (1e2, 1e4, 1e6, 1e8) for column in FORMS}
 
 TABLE = Table(
     name="adam_forms",
