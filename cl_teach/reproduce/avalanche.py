@@ -67,7 +67,7 @@ CHANGES: dict[str, tuple[str, Protocol, tuple[float, ...]]] = {
     "a better strength": ("EWC", SCRIPT, (5.0, 20.0)),
     "Adam": ("EWC", ADAM, (5.0, 20.0)),
     "anchor at the latest weights": ("LatestEWC", ADAM, (20.0, 60.0)),
-    "two layers of 400 units": ("LatestEWC", replace(ADAM, hidden=(400, 400)), (20.0, 60.0)),
+    "1,000 hidden units": ("LatestEWC", replace(ADAM, hidden=(1_000,)), (20.0, 60.0)),
 }
 
 TABLE = Table(
