@@ -18,7 +18,7 @@ ADAM = (torch.optim.Adam, torch.optim.AdamW)
 
 
 def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momentum: float, diagonal: bool = True) -> Stepper:
-    """SGD, or the optimiser asked for, if it is one for this model and this kind of step."""
+    """SGD, or the optimiser asked for, if it is one for this model and this kind of step of a penalty, diagonal or not."""
     weights = [p for p in model.parameters() if p.requires_grad]
     if optimizer is None:
         return Momentum(weights, float(lr), float(momentum))
@@ -33,10 +33,9 @@ def stepper_for(model: nn.Module, optimizer: object, step: str, lr: float, momen
         raise ValueError(f"optimizer must be of this model's parameters, such as {example}, got one of {len(strange)} others")
     if any(group.get("maximize") for group in stepper.param_groups):
         raise ValueError("optimizer must minimise the loss, got one with maximize=True")
-    known = isinstance(stepper, torch.optim.SGD) or type(stepper) in (ADAM if diagonal else ())
-    if step == "proximal" and not known:
-        which = "SGD, Adam and AdamW" if diagonal else "SGD, where a penalty is not one of single weights,"
-        raise ValueError(f"step must be 'gradient' with {type(stepper).__name__}: the proximal step is known for {which} only")
+    if step == "proximal" and not isinstance(stepper, torch.optim.SGD) and not (diagonal and type(stepper) in ADAM):
+        known = "SGD, Adam and AdamW" if diagonal else "SGD with a penalty that holds whole matrices"
+        raise ValueError(f"step must be 'gradient' with {type(stepper).__name__}: the proximal step is known only for {known}")
     return stepper
 
 

@@ -121,7 +121,7 @@ def test_badges_lead_to_the_tag_and_to_the_neighbours() -> None:
         assert f"]({colab}/{tag}/notebooks/{file}.ipynb)" in lesson
     assert f"(https://mybinder.org/v2/gh/owner/name/{tag}?labpath=notebooks%2F02_holding_still.ipynb)" in lesson
     assert "previous" not in share.badges(ADDRESS, LESSON)
-    assert "next" not in share.badges(ADDRESS, Path("10_your_own_network.ipynb"))
+    assert "next" not in share.badges(ADDRESS, Path("11_reproducing_a_paper.ipynb"))
     solution = share.badges(ADDRESS, Path("solutions") / LESSON)
     assert f"[lesson]({colab}/{tag}/notebooks/{LESSON})" in solution and "[solutions]" not in solution
     elsewhere = share.badges("https://codeberg.org/owner/name", LESSON)
