@@ -153,6 +153,27 @@ def real_number(name: str, value: object, at_least: float, below: float = math.i
     return number
 
 
+def factors(name: str, value: object, model: nn.Module) -> dict[str, float | Tensor]:
+    """What a proximal step is scaled by: parameter name -> a number, or a tensor of its shape; "" -> one number for all."""
+    if not isinstance(value, Mapping):
+        return {"": real_number(name, value, at_least=0.0)}
+    found: dict[str, float | Tensor] = {}
+    parameters = dict(model.named_parameters())
+    for key, each in value.items():
+        if key not in parameters:
+            real_number(name, each, at_least=0.0)
+            raise ValueError(f"{name} must name parameters of the model, got {key}")
+        shape = parameters[key].shape
+        if isinstance(each, Tensor) and each.shape == shape:
+            found[key] = each
+        elif isinstance(each, Tensor) and each.numel() != 1:
+            shapes = f"{tuple(shape)}, got shape {tuple(each.shape)}"
+            raise ValueError(f"{name} must be a number, or for {key} a tensor of its shape {shapes}")
+        else:
+            found[key] = real_number(name, each, at_least=0.0)
+    return found
+
+
 def positive(name: str, value: object, at_most: float = math.inf) -> float:
     """``value`` as a finite float above 0."""
     number = real_number(name, value, at_least=0.0, at_most=at_most)

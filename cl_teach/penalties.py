@@ -117,24 +117,13 @@ class Penalty:
         Args:
             c: after a step of SGD, :func:`proximal_factor`, as in :func:`cl_teach.train`. One number, or parameter name ->
                 number where learning rates differ (weights not named are free; ValueError for a name that none has), or
-                -> tensor of the parameter's shape where each weight has a step size of its own, lambda times which it is, as
-                with Adam: |theta' - theta|^2 is then divided by it. (At least 0; its values are not looked at, as a GPU
-                would have to wait.)
+                -> tensor of its shape, lambda times the step size of each weight, as with Adam: then |theta' - theta|^2 is
+                taken in these units. (Its values, 0 or more, are not looked at: a GPU would have to wait.)
 
         Whatever c, the result lies between theta and the anchor, so no strength can make it diverge
         (Parikh & Boyd 2014, "Proximal algorithms", section 1.1).
         """
-        each: dict[str, float | Tensor] = dict(c) if isinstance(c, Mapping) else {"": c}
-        parameters = dict(_checks.module(model).named_parameters()) if isinstance(c, Mapping) else {}
-        if isinstance(c, Mapping) and (strange := sorted(c.keys() - parameters.keys())):
-            raise ValueError(f"c must name parameters of the model, got {strange[0]}")
-        for name, value in each.items():
-            shape = parameters[name].shape if name in parameters else None
-            if isinstance(value, Tensor) and shape is not None and value.shape != shape and value.numel() != 1:
-                shapes = f"{tuple(shape)}, got shape {tuple(value.shape)}"
-                raise ValueError(f"c must be a number, or for {name} a tensor of its shape {shapes}")
-            if not isinstance(value, Tensor) or value.shape != shape:
-                each[name] = _checks.real_number("c", value, at_least=0.0)
+        each = _checks.factors("c", c, _checks.module(model))
         if self.n_tasks and any(isinstance(value, Tensor) or value for value in each.values()):
             names, theta, precision, anchor = self._held(model)
             self._watch_out(model)
