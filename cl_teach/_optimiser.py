@@ -49,7 +49,7 @@ def factors(model: nn.Module, stepper: Stepper, strength: float) -> float | dict
         return proximal_factor(strength, group["lr"], group["momentum"])
     if isinstance(stepper, ADAM):
         sizes = {id(p): adam_sizes(stepper.state[p], g) for g in stepper.param_groups for p in g["params"] if stepper.state[p]}
-        return {n: strength * sizes[id(p)] for n, p in inner(model).named_parameters() if p.requires_grad and id(p) in sizes}
+        return {n: strength * sizes[id(p)] for n, p in inner(model).named_parameters() if id(p) in sizes}
     of = {id(p): proximal_factor(strength, float(g["lr"]), g["momentum"]) * (1 - g["dampening"])
           for g in stepper.param_groups for p in g["params"]}  # fmt: skip
     each = {name: of.get(id(p), 0.0) for name, p in inner(model).named_parameters() if p.requires_grad}

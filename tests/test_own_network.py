@@ -641,6 +641,22 @@ def test_the_proximal_step_of_adam_is_stable_at_every_strength(dtype: torch.dtyp
             torch.testing.assert_close(p[held], penalty.anchor[name][held], rtol=0, atol=1e-2 if strength == 1e3 else 1e-5)
 
 
+def test_under_adam_a_weight_without_a_gradient_rests() -> None:
+    """Adam has no step size for it yet."""
+    model, task, penalty = make(), blobs(), cl.L2()
+    model[3].register_parameter("unused", nn.Parameter(torch.ones(2)))
+    model[1].bias.requires_grad_(False)
+    penalty.consolidate(model, task)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.5)
+    before = weights(model)
+    cl.train(model, task, penalty=penalty, strength=1e9, epochs=1, optimizer=lambda p: torch.optim.Adam(p))
+    after = weights(model)
+    assert torch.equal(after["3.unused"], before["3.unused"]) and torch.equal(after["1.bias"], before["1.bias"])
+    torch.testing.assert_close(after["3.weight"], penalty.anchor["3.weight"], rtol=0, atol=1e-4)
+
+
 def test_a_tensor_of_factors_is_a_factor_for_each_weight() -> None:
     model, task, penalty = make(), blobs(), cl.L2()
     penalty.consolidate(model, task)
