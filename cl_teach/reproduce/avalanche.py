@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[str, Protocol, tuple[float, ...]]] = {
     "as published": ("batched EWC", SCRIPT, (2.0,)),
     "no penalty at all": ("none", SCRIPT, (0.0,)),
     "Fisher image by image": ("EWC", SCRIPT, (2.0,)),
-    "a better strength": ("EWC", SCRIPT, (5.0, 20.0)),
+    "other strengths": ("EWC", SCRIPT, (5.0, 20.0)),
     "Adam": ("EWC", ADAM, (5.0, 20.0)),
     "anchor at the latest weights": ("LatestEWC", ADAM, (20.0, 60.0)),
     "1,000 hidden units": ("LatestEWC", replace(ADAM, hidden=(1_000,)), (20.0, 60.0)),

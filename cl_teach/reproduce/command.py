@@ -34,7 +34,7 @@ def shown(cell: Compared) -> str:
 def ours(cell: Compared) -> str:
     accuracy = f"{100 * cell.mean:6.2f}" + ("" if math.isnan(cell.error) else f" ± {100 * cell.error:.2f}")
     seeds = f"({cell.n} seed{'s' * (cell.n > 1)})"
-    return f"{cell.column:<14} {cell.method:<14} λ = {cell.strength:<8g} {accuracy:<14} {seeds:<9}"
+    return f"{cell.column:<28} {cell.method:<14} λ = {cell.strength:<8g} {accuracy:<14} {seeds:<9}"
 
 
 def helper(name: str, small: bool, folder: str, seeds: Sequence[int] | None) -> None:

@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from .._optimiser import factors
 from .._prepare import prepare
+from .._progress import silent
 from ..fast.chain import Chain, is_chain
 from ..fast.products import quick_product
 from ..models import head, mlp, random_state
@@ -161,7 +162,7 @@ class Learner:
     def remember(self, task: Task) -> None:
         """Let the penalty hold what has been learnt of ``task``."""
         if self.penalty is not None:
-            with random_state(self.seed):
+            with random_state(self.seed), silent():
                 self.penalty.consolidate(self.model, task)
 
     @property
