@@ -91,7 +91,7 @@ def ladder(steps: Mapping[str, Sequence[float]], marks: Mapping[str, float]) -> 
         gain = ""
         if before is not None:
             by, by_error = _mean_and_error([a - b for a, b in zip(accuracies, before, strict=True)])
-            gain = f"{100 * by:+.1f}" + ("" if isnan(by_error) else f" ± {100 * by_error:.1f}")
+            gain = f"{100 * by:+z.1f}" + ("" if isnan(by_error) else f" ± {100 * by_error:.1f}")
             axis.annotate(gain, (1.01, y), xycoords=("axes fraction", "data"), va="center")
         told.append(f"{name} {100 * mean:.1f} %" + (f" ({gain})" if gain else ""))
         before = accuracies

@@ -75,6 +75,7 @@ def test_a_step_of_the_ladder_has_its_seeds_its_mean_two_errors_and_what_it_gain
 
 
 def test_a_ladder_of_one_seed_has_no_errors():
+    assert "b 50.0 % (+0.0)" in figures.ladder({"a": [0.5001], "b": [0.5]}, {}).alt  # no minus nothing
     picture = figures.ladder({"a": [0.5], "b": [0.6]}, {})
     assert "a 50.0 %; b 60.0 % (+10.0)." in picture.alt and "Lines" not in picture.alt
     assert [text.get_text() for text in picture.figure.axes[0].texts] == ["+10.0"]
