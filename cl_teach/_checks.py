@@ -161,7 +161,6 @@ def factors(name: str, value: object, model: nn.Module) -> dict[str, float | Ten
     parameters = dict(model.named_parameters())
     for key, each in value.items():
         if key not in parameters:
-            real_number(name, each, at_least=0.0)
             raise ValueError(f"{name} must name parameters of the model, got {key}")
         shape = parameters[key].shape
         if isinstance(each, Tensor) and each.shape == shape:

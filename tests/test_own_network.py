@@ -641,6 +641,32 @@ def test_the_proximal_step_of_adam_is_stable_at_every_strength(dtype: torch.dtyp
             torch.testing.assert_close(p[held], penalty.anchor[name][held], rtol=0, atol=1e-2 if strength == 1e3 else 1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_adam_s_proximal_step_in_half_precision(dtype: torch.dtype) -> None:
+    model, penalty = make().to(dtype), cl.L2()
+    penalty.consolidate(model, blobs())
+    for p in model.parameters():
+        p.data += 0.5
+    cl.train(model, blobs(), penalty=penalty, strength=1e12, epochs=2, optimizer=lambda p: torch.optim.Adam(p, eps=1e-4))
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.detach(), penalty.anchor[name], rtol=0, atol=0.01)
+
+
+def test_at_strength_0_adam_s_proximal_step_does_nothing_and_says_nothing() -> None:
+    def network() -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+
+    held, free, penalty = network(), network(), cl.EWC()
+    penalty.consolidate(held, blobs())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cl.train(held, blobs(1.0), penalty=penalty, strength=0.0, optimizer=lambda p: torch.optim.Adam(p))
+    cl.train(free, blobs(1.0), optimizer=lambda p: torch.optim.Adam(p))
+    assert all(torch.equal(p, q) for p, q in zip(held.parameters(), free.parameters(), strict=True))
+
+
 def test_under_adam_a_weight_without_a_gradient_rests() -> None:
     """Adam has no step size for it yet."""
     model, task, penalty = make(), blobs(), cl.L2()
@@ -677,6 +703,8 @@ def test_a_tensor_of_factors_is_a_factor_for_each_weight() -> None:
         ValueError, match=r"c must be a number, or for 1.weight a tensor of its shape \(6, 4\), got shape \(2,\)"
     ):
         penalty.proximal_step(model, {"1.weight": torch.ones(2)})
+    with pytest.raises(ValueError, match=r"c must name parameters of the model, got wieght"):
+        penalty.proximal_step(model, {"wieght": torch.ones(6, 4)})
     kfac = cl.KFAC()
     kfac.consolidate(model, task)
     with pytest.raises(ValueError, match=r"c must be a number for each parameter.* got a tensor for 1.weight"):

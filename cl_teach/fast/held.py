@@ -53,6 +53,7 @@ class Held:
 
 def share(precision: Tensor, c: float | Tensor) -> Tensor:
     """c P / (1 + c P), from 0 (free) to 1 (fixed)."""
-    most = c.clamp(max=1e30) if isinstance(c, Tensor) else min(c, 1e30)
-    cp = (precision.to(wide(precision.dtype)) * most).clamp_max_(1e30)  # infinity / infinity and 0 times it are NaN
+    dtype = wide(precision.dtype)
+    most = c.to(dtype).clamp(max=1e30) if isinstance(c, Tensor) else min(c, 1e30)
+    cp = (precision.to(dtype) * most).clamp_max_(1e30)  # infinity / infinity and 0 times it are NaN
     return cp.div_(cp + 1.0).to(precision.dtype)

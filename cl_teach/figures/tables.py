@@ -68,18 +68,18 @@ def published(cells: Sequence[Cell]) -> Picture:
 
 
 @styled
-def ladder(steps: Mapping[str, Sequence[float]], marks: Mapping[str, float]) -> Picture:
+def ladder(steps: Mapping[str, Sequence[float]], marks: Mapping[str, float] | None = None) -> Picture:
     """What each change of the settings gains, one after the other, from top to bottom: means with bars of two standard errors.
 
     Args:
         steps: what was changed -> accuracies (0 to 1); at each step those of the same seeds, in the same order. A gain is the
             mean of their differences, plus-minus its standard error.
-        marks: name -> accuracy, drawn as a line from top to bottom, such as a published one. May be empty.
+        marks: name -> accuracy, drawn as a line from top to bottom, such as a published one; None for no line.
 
     Raises:
         TypeError, ValueError: no steps, other numbers of seeds from step to step, or what is no accuracy.
     """
-    found = _accuracies(steps)
+    found, marks = _accuracies(steps), {} if marks is None else marks
     for name, value in _checks.named("marks", marks, object, "accuracy", or_empty=True).items():
         _checks.share(f"marks[{name!r}]", value)
     figure, (axis,) = canvas(width=8.5, height=1.6 + 0.55 * len(found))
@@ -110,11 +110,11 @@ def ladder(steps: Mapping[str, Sequence[float]], marks: Mapping[str, float]) -> 
 
 def _accuracies(steps: object) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
-    for name, values in _checks.named("steps", steps, Sequence, "accuracies, one a seed").items():
+    for name, values in _checks.named("steps", steps, Iterable, "accuracies, one a seed").items():
         found[name] = [_checks.share(f"steps[{name!r}]", value) for value in values]
         first = next(iter(found))
-        if not values or len(values) != len(found[first]):
-            given = f"{len(found[first])} for {first!r} and {len(values)} for {name!r}"
+        if not found[name] or len(found[name]) != len(found[first]):
+            given = f"{len(found[first])} for {first!r} and {len(found[name])} for {name!r}"
             raise ValueError(f"steps must hold accuracies of the same seeds at each step, at least one, got {given}")
     return found
 

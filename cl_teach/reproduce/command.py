@@ -2,7 +2,7 @@
 
 $ python -m cl_teach.reproduce hsu_2018                  # what is not done yet, on all cores
 $ python -m cl_teach.reproduce hsu_2018 --seeds 1 2      # only these seeds
-$ python -m cl_teach.reproduce hsu_2018 --small --results /tmp/small  # fewer images and steps: seconds, and other numbers
+$ python -m cl_teach.reproduce hsu_2018 --small --results /tmp/small  # fewer images and steps: minutes, and other numbers
 """
 
 from __future__ import annotations

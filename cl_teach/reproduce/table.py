@@ -122,7 +122,7 @@ class Table:
         ]
 
     def small(self, n_train: int = 2_000, steps: int = 100, seeds: Sequence[int] = (1,)) -> Table:
-        """The same table in seconds, not hours: fewer images, fewer steps on each task. Its numbers are not the paper's.
+        """The same table in minutes, not hours: fewer images, fewer steps on each task. Its numbers are not the paper's.
 
         They are in double precision, and so the same on every processor.
         """

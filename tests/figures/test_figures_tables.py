@@ -1,6 +1,8 @@
 from math import nan
 
+import numpy as np
 import pytest
+import torch
 from figure_inputs import is_good
 
 from cl_teach import figures
@@ -76,7 +78,8 @@ def test_a_step_of_the_ladder_has_its_seeds_its_mean_two_errors_and_what_it_gain
 
 def test_a_ladder_of_one_seed_has_no_errors():
     assert "b 50.0 % (+0.0)" in figures.ladder({"a": [0.5001], "b": [0.5]}, {}).alt  # no minus nothing
-    picture = figures.ladder({"a": [0.5], "b": [0.6]}, {})
+    picture = figures.ladder({"a": [0.5], "b": [0.6]})
+    assert figures.ladder({"a": np.array([0.5]), "b": torch.tensor([0.6])}, {}).alt == picture.alt
     assert "a 50.0 %; b 60.0 % (+10.0)." in picture.alt and "Lines" not in picture.alt
     assert [text.get_text() for text in picture.figure.axes[0].texts] == ["+10.0"]
     assert not picture.figure.legends
