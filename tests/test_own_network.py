@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import cl_teach as cl
 from cl_teach import _progress
+from cl_teach._optimiser import adam_sizes
 from cl_teach.fisher import plain_fisher
 from cl_teach.penalties import proximal_factor
 
@@ -683,6 +684,25 @@ def test_under_adam_a_weight_without_a_gradient_rests() -> None:
     torch.testing.assert_close(after["3.weight"], penalty.anchor["3.weight"], rtol=0, atol=1e-4)
 
 
+def test_adam_s_eps_is_outside_the_root() -> None:
+    group = {"amsgrad": False, "lr": 0.1, "betas": (0.9, 0.999), "eps": 0.5}
+    state = {"exp_avg_sq": torch.tensor([0.0, 4.0]), "step": torch.tensor(1e9)}
+    torch.testing.assert_close(adam_sizes(state, group), torch.tensor([0.1 / 0.5, 0.1 / 2.5]))
+
+
+def test_a_changed_factor_of_one_parameter_acts() -> None:
+    model, penalty = make(), cl.L2()
+    penalty.consolidate(model, blobs())
+    for last in (1.0, 3.0):
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(1.0)
+        theta, c = weights(model), {"1.weight": 0.5, "1.bias": 0.5, "3.weight": 0.5, "3.bias": last}
+        penalty.proximal_step(model, c)
+        for name, p in model.named_parameters():
+            torch.testing.assert_close(p.detach(), (theta[name] + c[name] * penalty.anchor[name]) / (1 + c[name]), msg=name)
+
+
 def test_a_tensor_of_factors_is_a_factor_for_each_weight() -> None:
     model, task, penalty = make(), blobs(), cl.L2()
     penalty.consolidate(model, task)
@@ -703,6 +723,8 @@ def test_a_tensor_of_factors_is_a_factor_for_each_weight() -> None:
         ValueError, match=r"c must be a number, or for 1.weight a tensor of its shape \(6, 4\), got shape \(2,\)"
     ):
         penalty.proximal_step(model, {"1.weight": torch.ones(2)})
+    with pytest.raises(ValueError, match=r"of its shape \(6, 4\), got shape \(4, 6\)"):
+        penalty.proximal_step(model, {"1.weight": torch.ones(4, 6)})
     with pytest.raises(ValueError, match=r"c must name parameters of the model, got wieght"):
         penalty.proximal_step(model, {"wieght": torch.ones(6, 4)})
     kfac = cl.KFAC()

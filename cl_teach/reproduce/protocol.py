@@ -69,6 +69,7 @@ class Protocol:
         """A new one."""
         model = mlp(self.hidden, self.n_inputs, self.n_outputs, seed).to(torch.float64 if self.double else torch.float32)
         if self.own_heads is not None:
+            assert self.dropout is None, "no table has both"
             return OwnHeads(model, self.own_heads)
         if self.dropout is None:
             return model

@@ -83,3 +83,8 @@ def test_a_ladder_of_one_seed_has_no_errors():
     assert "a 50.0 %; b 60.0 % (+10.0)." in picture.alt and "Lines" not in picture.alt
     assert [text.get_text() for text in picture.figure.axes[0].texts] == ["+10.0"]
     assert not picture.figure.legends
+
+
+def test_every_mark_has_its_line():
+    (axis,) = figures.ladder({"a": [0.5]}, dict.fromkeys("abcd", 0.5)).figure.axes
+    assert sum(": 50 %" in str(line.get_label()) for line in axis.lines) == 4

@@ -24,4 +24,5 @@ def test_cells_are_compared_with_the_paper_s():
         ("before, anew", "none"): PAPER.published["task", "none"],
         **{(column, "EXACT"): PAPER.published["task", "EXACT"] for column in TABLE.protocols},
     }
-    assert set(TABLE.strengths["proximal", "EXACT"]) <= set(PAPER.strengths["task", "EXACT"])
+    grids = {strengths for (_, method), strengths in TABLE.strengths.items() if method == "EXACT"}
+    assert grids == {(1e2, 1e4, 1e6, 1e8)} and set(*grids) <= set(PAPER.strengths["task", "EXACT"])

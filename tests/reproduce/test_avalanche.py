@@ -56,6 +56,11 @@ def test_it_starts_with_the_script_s_settings():
     assert cell.mean == 0.83 and [p for p in TABLE.published.values() if p] == [cell]
 
 
+def test_it_ends_with_adam_the_latest_anchor_and_a_wider_layer():
+    method, protocol, strengths = CHANGES["1,000 hidden units"]
+    assert (method, protocol.hidden, protocol.optimizer, strengths) == ("LatestEWC", (1_000,), "adam", (20.0, 60.0))
+
+
 @pytest.mark.parametrize(("one", "other"), list(pairwise(CHANGES.values())))
 def test_each_step_changes_one_thing(one, other):
     assert TABLE.strengths == {(column, method): strengths for column, (method, _, strengths) in CHANGES.items()}

@@ -89,6 +89,31 @@ def test_a_helper_that_fails_is_said(tmp_path, monkeypatch, capsys):
     assert "stopped early" not in capsys.readouterr().err
 
 
+def test_a_helper_does_the_same_work(monkeypatch):
+    said, threads = [], []
+    monkeypatch.setattr(command.torch, "set_num_threads", threads.append)
+    monkeypatch.setattr(command, "work", lambda table, *given, **more: said.append((table.settings, given, more)))
+    command.helper("hsu_2018", True, "here", [5])
+    assert said == [(TABLES["hsu_2018"].small().settings, ("here", [5]), {"progress": False})] and threads == [1]
+
+
+def test_one_helper_that_was_killed_is_said(tmp_path, monkeypatch, capsys):
+    codes = iter([0, -9])
+    spawn = SimpleNamespace(Process=lambda **_: SimpleNamespace(start=lambda: None, join=lambda: None, exitcode=next(codes)))
+    monkeypatch.setattr(command.multiprocessing, "get_context", lambda kind: spawn)
+    monkeypatch.setattr(command, "work", lambda *_: [])
+    assert main(["hsu_2018", "--small", "--results", str(tmp_path), "--processes", "3"]) == 0
+    assert "1 of 2 helpers stopped early" in capsys.readouterr().err
+
+
+def test_one_thread_a_process(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(command.torch, "set_num_threads", calls.append)
+    monkeypatch.setattr(command, "work", lambda *_: calls.append("work") or [])
+    main(["hsu_2018", "--small", "--results", str(tmp_path), "--processes", "1"])
+    assert calls == [1, "work"]
+
+
 @pytest.mark.slow
 def test_the_command_runs_a_small_table(tmp_path):
     command = [

@@ -28,6 +28,11 @@ def test_settings_of_the_paper_where_it_says_them():
     assert [method for _, method in FIGURE_2A.published] == ["SGD", "L2", "EWC"]
 
 
+def test_strengths_and_seeds():
+    assert FIGURE_2A.strengths == {("2A", "SGD"): (0.0,), ("2A", "L2"): (0.01, 0.1), ("2A", "EWC"): (10.0, 100.0)}
+    assert FIGURE_2B.strengths == {("2B", "SGD"): (0.0,), ("2B", "EWC"): (10.0,)}
+
+
 def test_penalties():
     assert penalty("2A", "SGD", 1) is None
     assert type(penalty("2A", "L2", 1)) is cl.L2

@@ -198,7 +198,14 @@ def test_heads_of_their_own():
     assert (vector(one_layer.model) - vector(learner.model)).abs().max() > 0.01
 
 
+def test_sgd_is_the_plain_loop_too():
+    protocol = replace(PROTOCOL, **SGD)
+    ours, theirs = learnt(protocol, cl.EWC(), 3.0), plain_loop(protocol, tasks("early", 3, None), True, 3.0, 3)
+    assert_same(ours.model, theirs)
+
+
 def test_double_precision():
+    assert next(replace(PROTOCOL, double=False).network(1).parameters()).dtype == torch.float32
     for double, dtype in ((None, torch.float32), (True, torch.float64)):
         learner = learnt(replace(PROTOCOL, double=double), cl.EWC(), 3.0)
         assert {p.dtype for p in learner.model.parameters()} == {dtype}

@@ -27,6 +27,7 @@ def test_a_cell_has_the_mean_of_the_last_accuracies_and_its_standard_error():
     assert math.isclose(cell.mean, 0.65) and cell.n == 4 and cell.strength == 1.0
     assert math.isclose(cell.error, math.sqrt((0.15**2 + 0.05**2) * 2 / 3 / 4))
     assert cell.accuracies == (0.5, 0.6, 0.7, 0.8)
+    assert compared(Published(0.6, 0.01, 10), 0.7, 0.5, 0.6).accuracies == (0.7, 0.5, 0.6)
     assert math.isnan(compared(Published(0.6, 0.01, 10), 0.5).error)
     shuffled = [row for i in (2, 0, 1) for row in [rows("early", "EWC", 1.0, 0.5, 0.6, 0.7)[i]]]
     assert compare(TABLE, shuffled)[0].accuracies == (0.5, 0.6, 0.7)  # in the order of the seeds
