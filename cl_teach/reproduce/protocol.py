@@ -106,7 +106,7 @@ class OwnHeads(nn.Module):
         assert isinstance(last, nn.Linear)
         self.trunk, self.heads, self.size = whole[:-1], nn.ModuleList(), size
         for weight, bias in zip(last.weight.detach().split(size), last.bias.detach().split(size), strict=True):
-            piece = nn.Linear(last.in_features, len(bias))
+            piece = nn.Linear(last.in_features, len(bias), device="meta")  # draws no random numbers
             piece.weight, piece.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
             self.heads.append(piece)
 

@@ -175,7 +175,9 @@ def test_heads_of_their_own():
     heads = [(whole[-1].weight.detach()[i : i + 2].clone(), whole[-1].bias.detach()[i : i + 2].clone()) for i in (0, 2)]
     flat_heads = [t.requires_grad_() for head in heads for t in head]
     adam = torch.optim.Adam([*whole[:-1].parameters(), *flat_heads], protocol.lr)
+    state = torch.get_rng_state()
     learner, quick = (Learner(protocol, None, 0.0, 3, quick=quick) for quick in (False, True))
+    assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(learner.model(torch.ones(1, 6)), whole(torch.ones(1, 6)))
     found = tasks("early", 3, None)
     for t, task in enumerate(found):
