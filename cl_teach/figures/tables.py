@@ -85,15 +85,15 @@ def ladder(steps: Mapping[str, Sequence[float]], marks: Mapping[str, float] | No
     figure, (axis,) = canvas(width=8.5, height=1.6 + 0.55 * len(found))
     told, before = [], None
     for y, (name, accuracies) in enumerate(found.items()):
-        mean, error = _mean_and_error(accuracies)
+        middle, error = _mean_and_error(accuracies)
         axis.plot(accuracies, [y + 0.22] * len(accuracies), "o", color="#8C8C8C", ms=3.5)
-        axis.errorbar([mean], [y], xerr=[0.0 if isnan(error) else 2 * error], ms=7, lw=1.8, capsize=3, fmt="o", color=RED)
+        axis.errorbar([middle], [y], xerr=[0.0 if isnan(error) else 2 * error], ms=7, lw=1.8, capsize=3, fmt="o", color=RED)
         gain = ""
         if before is not None:
             by, by_error = _mean_and_error([a - b for a, b in zip(accuracies, before, strict=True)])
             gain = f"{100 * by:+z.1f}" + ("" if isnan(by_error) else f" ± {100 * by_error:.1f}")
             axis.annotate(gain, (1.01, y), xycoords=("axes fraction", "data"), va="center")
-        told.append(f"{name} {100 * mean:.1f} %" + (f" ({gain})" if gain else ""))
+        told.append(f"{name} {100 * middle:.1f} %" + (f" ({gain})" if gain else ""))
         before = accuracies
     for (name, value), line in zip(marks.items(), cycle(("--", ":", "-.")), strict=False):
         axis.axvline(value, color="black", lw=1.2, ls=line, label=f"{literal(name)}: {100 * value:g} %")
