@@ -103,6 +103,11 @@ def test_every_module_has_quick_tests() -> None:
     assert {m.file for m in project.mutants(["fisher", "fast/held.py"])} == {"fisher.py", "fast/held.py"}
 
 
+def test_what_is_listed_as_equivalent_is_in_the_code_as_it_is_now() -> None:
+    project = run.Project(run.ROOT, run.PACKAGE, Path(run.__file__).parent)
+    assert project.equivalent.keys() <= {m.key for m in project.mutants()}
+
+
 SOURCE = """
 def share(right, n):
     if n == 0:
@@ -182,7 +187,8 @@ def test_too_few_caught_a_stale_entry_and_a_failing_test_are_failures(tiny: Path
     (tiny / "tests/mutants/equivalent.toml").write_text(EQUIVALENT.replace("while right > n", "while right > 7"))
     _, said = ran(tiny, capsys, "--list")
     assert "lists what is there no more: __init__.py | share | while right > 7: | > -> >=: right > n" in said
-    assert ran(tiny, capsys, "--only", "7 / -> *")[0] == 1
+    code, said = ran(tiny, capsys, "--only", "7 / -> *")
+    assert code == 1 and "1 of 1 caught" in said and "This is a failure whatever was caught: 1 in equivalent.toml" in said
     (tiny / "tests/test_tiny.py").write_text("def test_tiny():\n    assert False\n")
     with pytest.raises(SystemExit, match=r"tests/test_tiny\.py fails on what is not mutated"):
         ran(tiny, capsys, "--only", "7 / -> *")
