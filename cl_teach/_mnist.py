@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from . import _whole_file
+
 _SHIPPED = Path(__file__).parent / "data" / "mnist"
 ZIP = "mnist.zip"  # the same compressed files, for notebooks that stand alone
 _MD5 = {  # of the decompressed files, as torchvision expects them in <root>/MNIST/raw
@@ -75,7 +77,7 @@ def unpack(root: Path) -> None:
         return
     raw.mkdir(parents=True, exist_ok=True)  # before anything is downloaded
     for name, content in _contents(missing).items():
-        _write(raw / name, content)
+        _whole_file.write(raw / name, content)  # several processes may do this at once
 
 
 def _contents(names: list[str]) -> dict[str, bytes]:
@@ -129,16 +131,3 @@ def _downloaded(names: list[str]) -> dict[str, bytes]:
 
 def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Under a name of its own and then renamed, which is atomic: several processes may do this at once, and one that dies
-    halfway leaves no half file under the final name."""
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -11,9 +11,7 @@ import argparse
 import base64
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, NbvalKernelspecManager
 from traitlets import default
+
+from cl_teach import _whole_file
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # as in conftest.py
@@ -115,19 +115,6 @@ def _tidy(outputs: list[nbformat.NotebookNode], count: int) -> list[nbformat.Not
     return tidy
 
 
-def _write(path: Path, text: str) -> None:
-    """All of ``text`` or nothing: a new file takes the place of the old one when it is complete."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        shutil.copymode(path, temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def export_pictures(notebook: Path) -> None:
     """Write the picture of each cell tagged "readme" to notebooks/pictures/<cell id>.png, where the README shows it."""
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
@@ -154,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         changed = after != before
         if changed and not chosen.check:
-            _write(path, after)
+            _whole_file.write(path, after.encode())
             export_pictures(path)
         failed |= changed and chosen.check
         word = ("would change" if chosen.check else "refreshed") if changed else "unchanged"

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from .. import _mnist
+from .. import _mnist, _whole_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -321,7 +321,7 @@ def _read(path: Path) -> Notebook:
 def _write(path: Path, notebook: Notebook) -> None:
     """As tests/refresh.py does."""
     text = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", newline="\n")
+    _whole_file.write(path, text.encode())
 
 
 def main(arguments: list[str] | None = None) -> None:

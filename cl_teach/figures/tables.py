@@ -59,12 +59,11 @@ def published(cells: Sequence[Cell]) -> Picture:
         axis.locator_params(axis="x", nbins=4)
         axis.grid(axis="x", alpha=0.3)
         parts.append(f"{column}: {'; '.join(map(_told, found))}")
-    handles = [
-        Line2D([], [], color="black", marker="o", label="here"),
-        Line2D([], [], color="black", marker="d", mfc="white", label="the paper"),
-    ]
+    handles = [Line2D([], [], color="black", marker="o", label="here")]
+    if with_paper := any(cell.published is not None for cell in cells):
+        handles.append(Line2D([], [], color="black", marker="d", mfc="white", label="the paper"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, title="test accuracy, bars: two standard errors")
-    return Picture(figure, f"Test accuracy here and in the paper. {'. '.join(parts)}.")
+    return Picture(figure, f"Test accuracy here{' and in the paper' * with_paper}. {'. '.join(parts)}.")
 
 
 @styled

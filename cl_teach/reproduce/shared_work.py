@@ -10,7 +10,6 @@ import csv
 import io
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -20,7 +19,7 @@ from typing import Any
 
 import torch
 
-from .. import _checks
+from .. import _checks, _whole_file
 from .._progress import bar
 from .._store import Store
 from ..sweeps import POLL, one_core
@@ -91,11 +90,8 @@ def read(table: Table, folder: str | os.PathLike[str] = RESULTS) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     rows = [_row(line) for line in lines]
-    if strange := [row for row in rows if (row.key[:2] not in table.published) or row.settings != table.settings]:
-        raise ValueError(
-            f"{path} must hold runs of {table.name} with the settings {table.settings}, got {strange[0].key} with "
-            f"{strange[0].settings}; it is left as it is. Take another folder"
-        )
+    for row in rows:
+        table.check_own(row, str(path), "; it is left as it is. Take another folder")
     return rows
 
 
@@ -169,7 +165,6 @@ def _in_order(table: Table, rows: dict[Key, Row], wanted: Iterable[Key] | None =
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
-    """All of it or nothing: the new file takes the place of the old one when it is complete."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEAD)
@@ -179,15 +174,7 @@ def _write(path: Path, rows: Iterable[Row]) -> None:
         writer.writerow(
             [column, method, f"{strength:g}", seed, f"{row.accuracy:.5f}", accuracies, row.seconds, row.where, row.settings]
         )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    _whole_file.write(path, text.getvalue().encode())
 
 
 def _row(line: dict[str, str]) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
@@ -121,6 +122,12 @@ class Table:
             for column, method in self.published
         ]
 
+    def check_own(self, row: Row, where: str, advice: str = "") -> None:
+        """Raise ValueError, which ends with ``advice``, for a row in ``where`` of another table or of other settings."""
+        if row.key[:2] not in self.published or row.settings != self.settings:
+            got = f"{row.key} with {row.settings}{advice}"
+            raise ValueError(f"{where} must hold runs of {self.name} with the settings {self.settings}, got {got}")
+
     def small(self, n_train: int = 2_000, steps: int = 100, seeds: Sequence[int] = (1,)) -> Table:
         """The same table in minutes, not hours: fewer images, fewer steps on each task. Its numbers are not the paper's.
 
@@ -137,10 +144,15 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
     of several strengths those count that have the most seeds.
 
     Raises:
-        TypeError: ``table`` is not a table.
+        TypeError, ValueError: ``table`` is not a table; a row is of another table or of other settings, or is there twice.
     """
     check(table)
     rows, found = list(rows), []
+    for row in rows:
+        _checks.kind("rows", row, Row, "rows that cl_teach.reproduce.read or work gave")
+        table.check_own(row, "rows")
+    if twice := [key for key, n in Counter(row.key for row in rows).items() if n > 1]:
+        raise ValueError(f"rows must hold each run once, got {twice[0]} more than once")
     for (column, method), published in table.published.items():
         by_strength: dict[float, list[float]] = {}
         for row in sorted(rows, key=lambda row: row.key.seed):

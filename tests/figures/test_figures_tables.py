@@ -22,6 +22,14 @@ def test_published():
     ])  # fmt: skip
 
 
+@pytest.mark.parametrize(("cells", "named"), [(CELLS, ["here", "the paper"]), (CELLS[-1:], ["here"])])
+def test_the_paper_is_named_where_it_has_a_number(cells, named):
+    picture = figures.published(cells)
+    (legend,) = picture.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == named
+    assert ("in the paper" in picture.alt) is (len(named) == 2)
+
+
 def test_each_cell_has_its_mean_and_two_errors_and_the_paper_s_below():
     task, other = figures.published(CELLS).figure.axes
     bars = [

@@ -11,7 +11,7 @@ from cl_teach.reproduce import TABLES, Key, Published, Row, compare
 
 def rows(column, method, strength, *accuracies):
     return [
-        Row(Key(column, method, strength, seed), ((0.1,), (a - 0.1, a + 0.1)), 1.0, "", "")
+        Row(Key(column, method, strength, seed), ((0.1,), (a - 0.1, a + 0.1)), 1.0, "", TABLE.settings)
         for seed, a in enumerate(accuracies, start=1)
     ]
 
@@ -35,7 +35,7 @@ def test_a_cell_has_the_mean_of_the_last_accuracies_and_its_standard_error():
 
 def test_the_best_strength_is_that_of_the_highest_mean_among_those_with_most_seeds():
     found = [*rows("early", "EWC", 1.0, 0.5, 0.9), *rows("early", "EWC", 100.0, 0.75, 0.7), *rows("early", "EWC", 1e13, 0.95)]
-    found += [*rows("late", "L2", 0.02, 0.1), *rows("late", "EWC", 7.0, 0.99)]
+    found += rows("late", "L2", 0.02, 0.1)
     cells = compare(TABLE, found)
     assert [(c.column, c.method, c.strength) for c in cells] == [("early", "EWC", 100.0), ("late", "L2", 0.02)]
     assert math.isclose(cells[0].mean, 0.725) and cells[0].published == TABLE.published["early", "EWC"]
@@ -108,3 +108,19 @@ def test_each_cell_of_a_table_can_be_run(name):
         assert published is None or (0 < published.mean < 1 and 0 <= published.error < 0.03)
         assert (table.penalty(column, method, 1) is None) == (method in ("none", "SGD"))
         assert table.strengths[column, method] and min(table.strengths[column, method]) >= 0
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            rows("late", "EWC", 7.0, 0.99),
+            r"rows must hold runs of small with the settings \w+, got Key\(column='late', method='EWC'",
+        ),
+        ([rows("early", "EWC", 1.0, 0.5)[0]] * 2, r"each run once, got Key\(column='early', .*seed=1\) more than once"),
+        ([replace(rows("early", "EWC", 1.0, 0.5)[0], settings="0123")], r"got Key\(column='early'.* with 0123$"),
+    ],
+)
+def test_runs_of_another_table_of_other_settings_or_counted_twice_are_refused(found, words):
+    with pytest.raises(ValueError, match=words):
+        compare(TABLE, [*rows("early", "EWC", 100.0, 0.6), *found])

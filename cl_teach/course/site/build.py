@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat import NotebookNode
 from traitlets import default
 
-from ... import _progress
+from ... import _progress, _whole_file
 from .pages import FRONT, HERE, TEACHERS, Way, address, page
 
 SHARED = ("page.css", "page.js")
@@ -160,17 +159,8 @@ def _fingerprint(path: Path, way: Way) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """All of ``text`` or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # a web server must be able to read it
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    _whole_file.write(path, text.encode())
 
 
 class _ThisPython(KernelSpecManager):
