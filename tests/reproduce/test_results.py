@@ -1,5 +1,6 @@
 """The results that come with the package: whole, of the tables' settings, and what the README says of them."""
 
+import math
 import statistics
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def test_of_the_two_tables_nine_cells_in_ten_agree():
     cells = [cell for name in ("van_de_ven_2025", "hsu_2018") for cell in compare(TABLES[name], read(TABLES[name]))]
     assert len(cells) == 21 and min(cell.n for cell in cells) >= 5
     assert sum(bool(cell.agrees) for cell in cells) >= 0.9 * 21
+
+
+def test_around_each_best_strength_of_the_first_table_the_decades_were_tried():
+    table = TABLES["van_de_ven_2025"]
+    for cell in compare(table, read(table)):
+        grid = table.strengths[cell.column, cell.method]
+        if cell.method != "none":
+            assert {round(math.log10(s / cell.strength)) for s in grid if s != cell.strength} >= {-1, 1}, cell
+
+
+def test_at_a_strength_that_suits_the_exact_fisher_three_others_hold_as_little_as_the_readme_says():
+    table = TABLES["van_de_ven_2025"]
+    at = {cell.method: cell.mean for cell in compare(table, [row for row in read(table) if row.key.strength in (0, 1e4)])}
+    assert f"{at['EXACT']:.0%}" == "98%" and at["none"] == pytest.approx(0.85, abs=0.01)
+    assert [at[method] for method in ("SAMPLE", "EMPIRICAL", "BATCHED (128)")] == [pytest.approx(0.85, abs=0.01)] * 3
+    assert "At λ = 10⁴, where EWC with the exact Fisher has 98 %" in README and "about what no penalty has, 85 %" in README
 
 
 def test_nothing_else_lies_among_the_results():
