@@ -30,7 +30,7 @@ def test_settings_of_the_paper_where_it_says_them():
 
 def test_strengths_and_seeds():
     assert FIGURE_2A.strengths == {("2A", "SGD"): (0.0,), ("2A", "L2"): (0.01, 0.1), ("2A", "EWC"): (10.0, 100.0)}
-    assert FIGURE_2B.strengths == {("2B", "SGD"): (0.0,), ("2B", "EWC"): (10.0,)}
+    assert FIGURE_2B.strengths == {("2B", "SGD"): (0.0,), ("2B", "EWC"): (10.0, 100.0)}
 
 
 def test_penalties():
