@@ -26,12 +26,15 @@ def test_it_is_complete_before_it_has_its_name(tmp_path: Path, monkeypatch: pyte
     path.write_text("old")
 
     def spied(source: str, target: Path) -> None:
-        seen.append((Path(source).parent, Path(source).read_bytes(), path.read_text()))
+        seen.append((Path(source).read_bytes(), path.read_text()))
+        assert Path(source).parent == tmp_path and Path(source).name.startswith(".a-")  # says whose it is, should it be left
         replace(source, target)
+        raise KeyboardInterrupt  # too late to matter
 
     monkeypatch.setattr(os, "replace", spied)
-    _whole_file.write(path, b"new")
-    assert seen == [(tmp_path, b"new", "old")]
+    with pytest.raises(KeyboardInterrupt):
+        _whole_file.write(path, b"new")
+    assert seen == [(b"new", "old")] and path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])

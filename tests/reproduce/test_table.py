@@ -93,7 +93,7 @@ def test_a_small_table_is_the_same_with_fewer_images_and_steps(name):
         assert protocol == replace(table.protocols[column], steps=7, double=True)
 
 
-SEEDS = {"hsu_2018": 10, "van_de_ven_2025": 5, "kirkpatrick_2017_2b": 1}  # 3 elsewhere
+SEEDS = {"hsu_2018": 10, "van_de_ven_2025": 5}  # 3 elsewhere
 RUNS = {"hsu_2018": {10}, "van_de_ven_2025": {30}, "adam_forms": {30}}  # of the published cells; elsewhere one, or unknown
 
 
