@@ -78,10 +78,15 @@ def test_a_step_of_the_ladder_has_its_seeds_its_mean_two_errors_and_what_it_gain
     wide = 2 * 0.01 / 3**0.5
     assert [tuple(x) for x in reach] == [pytest.approx((m - wide, m + wide)) for m in (0.83, 0.86, 0.94)]
     assert [(text.get_text(), text.xy[1]) for text in axis.texts] == [("+3.0 ± 0.6", 1), ("+8.0 ± 0.0", 2)]  # of differences
+    places = [text.get_window_extent().x0 / axis.get_window_extent().x1 for text in axis.texts]
+    assert all(1 < place < 1.1 for place in places)  # right of the axis
+    assert axis.xaxis.get_major_formatter()(0.925, 0) == "92.5 %"
     assert [label.get_text() for label in axis.get_yticklabels()] == ["as published", r"\$another\$ Fisher", "wider"]
     assert axis.get_ylim() == (2.5, -0.5)
     lines = {line.get_label(): set(line.get_xdata()) for line in axis.lines if ": " in str(line.get_label())}
     assert lines == {"Avalanche: 83 %": {0.83}, "the paper: 94 %": {0.94}}
+    (legend,) = axis.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(lines)
 
 
 def test_a_ladder_of_one_seed_has_no_errors():

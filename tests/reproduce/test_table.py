@@ -38,6 +38,7 @@ def test_the_best_strength_is_that_of_the_highest_mean_among_those_with_most_see
     found += rows("late", "L2", 0.02, 0.1)
     cells = compare(TABLE, found)
     assert [(c.column, c.method, c.strength) for c in cells] == [("early", "EWC", 100.0), ("late", "L2", 0.02)]
+    assert compare(TABLE, [*rows("early", "EWC", 1.0, 0.6), *rows("early", "EWC", 100.0, 0.5)])[0].strength == 1.0
     assert math.isclose(cells[0].mean, 0.725) and cells[0].published == TABLE.published["early", "EWC"]
 
 
