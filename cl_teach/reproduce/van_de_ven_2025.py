@@ -3,7 +3,7 @@
 Split MNIST, task-incremental, online EWC with the Fisher information computed in five ways. Where the paper is silent we do
 what its code does (github.com/GMvandeVen/continual-learning, ``ICLRblogpost/compare_FI.py``, with the online penalty):
 
-| setting | the paper | its code, and here |
+| setting | the paper | its code; and here, where nothing else is said |
 |---|---|---|
 | network | 784-400-400, a softmax layer for each task | one layer of 10 outputs, of which a task uses its two |
 | digits of a task | not said | drawn for each seed: ``numpy.random.seed(s)``, then ``permutation(10)`` |
@@ -12,7 +12,7 @@ what its code does (github.com/GMvandeVen/continual-learning, ``ICLRblogpost/com
 | penalty | lambda / 2 | the same, gamma 1, anchored at the latest weights; its gradient is added before Adam |
 | n = 500 | 500 images | 501 images in the code, divided by 501; here the first 500 of the task |
 | Fisher's mean | over all images | divided by one less; here by all |
-| BATCHED | square of the sum of a batch's gradients | square of their *mean*, over batches of 128 |
+| BATCHED | square of the sum of a batch's gradients | square of their *mean*, over batches of 128: 128**2 times smaller |
 | lambda | the best of 1, 10, ..., 1e13 | by the test accuracy that is reported |
 | plus-minus | standard error of 30 seeds | the same |
 """

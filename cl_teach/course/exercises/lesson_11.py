@@ -18,7 +18,7 @@ def _runs(generator: torch.Generator) -> list[tuple[float, int]]:
 
 
 EXERCISES["11.1"] = Function(
-    task="write standard_error(deviation, n): of the mean of n runs, whose standard deviation is given.",
+    task="write standard_error(deviation, n): of the mean of n runs, whose standard deviation (with n - 1) is given.",
     cases=_runs,
     right=lambda deviation, n: deviation / sqrt(n),
     mistakes=[
