@@ -17,6 +17,9 @@ Split MNIST in three scenarios. Where the paper is silent we do what its code do
 | SI | damping 0.1; the code lets w fall below 0, here it does not |
 | c: task, domain, class | L2 0.01, 0.5, 100; EWC 100, 100, 600; online EWC 400, 700, 100; SI 300, 3000, 600 |
 | plus-minus | standard deviation over 10 runs, with n and not n - 1 (numpy's ``std``): divided by the root of 9 here |
+
+One cell differs by two errors, online EWC in domain. The code itself (its commit d78b997, on a CPU, images made once) has
+58.3 there in 17 runs, with a deviation of 3.1 from run to run, as ours have; the ten runs of the paper lie closer together.
 """
 
 from __future__ import annotations
