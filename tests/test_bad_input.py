@@ -587,6 +587,7 @@ NEW: list[NewCase] = [  # what is wrong, the call, the class of the error; and o
     ("reproduce, no seeds", lambda w: reproduce.work(reproduce.TABLES["hsu_2018"], "nowhere", []), V, "seeds", r"\[\]|none", "at least one"),
     ("reproduce, read a name", lambda w: reproduce.read("hsu_2018"), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),
     ("compare a name", lambda w: reproduce.compare("hsu_2018", []), T, "table", "'hsu_2018'", r"TABLES\['hsu_2018'\]"),
+    ("compare numbers", lambda w: reproduce.compare(reproduce.TABLES["hsu_2018"], [0.5]), T, "rows", "0.5", "reproduce.read or work"),
     # what users of a model hold already
     ("seed of a text", lambda w: tiny(5, seed="1"), T, "seed", "'1'", "whole number"),
     ("true as a number", lambda w: cl.train(w.model, w.task, lr=np.True_), T, "lr", "True", "number"),
