@@ -44,14 +44,14 @@ def factors(model: nn.Module, stepper: Stepper, strength: float) -> float | dict
 
     Adam has a step size for each weight, and so a c for each: parameter name -> tensor of its shape.
     """
+    if not strength:
+        return 0.0
     if isinstance(stepper, Momentum):
         (group,) = stepper.param_groups
         return proximal_factor(strength, group["lr"], group["momentum"])
-    if isinstance(stepper, ADAM) and strength:
+    if isinstance(stepper, ADAM):
         sizes = {id(p): adam_sizes(stepper.state[p], g) for g in stepper.param_groups for p in g["params"] if stepper.state[p]}
         return {n: strength * sizes[id(p)] for n, p in inner(model).named_parameters() if id(p) in sizes}
-    if not strength:
-        return 0.0
     of = {id(p): proximal_factor(strength, float(g["lr"]), g["momentum"]) * (1 - g["dampening"])
           for g in stepper.param_groups for p in g["params"]}  # fmt: skip
     each = {name: of.get(id(p), 0.0) for name, p in inner(model).named_parameters() if p.requires_grad}

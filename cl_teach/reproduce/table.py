@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from statistics import stdev
 from typing import NamedTuple
 
 from .. import _checks
@@ -164,7 +165,7 @@ def compare(table: Table, rows: Iterable[Row]) -> list[Compared]:
         means = {strength: sum(a) / len(a) for strength, a in by_strength.items() if len(a) == most}
         best = max(means, key=lambda strength: means[strength])
         mean, n, ours = means[best], most, by_strength[best]
-        error = math.sqrt(sum((a - mean) ** 2 for a in ours) / (n - 1) / n) if n > 1 else math.nan
+        error = stdev(ours) / math.sqrt(n) if n > 1 else math.nan
         agrees = None
         if published:
             apart = abs(mean - published.mean)
