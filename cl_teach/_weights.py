@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +119,7 @@ def serving(model: nn.Module, x: Tensor, classes: Sequence[int] | None) -> tuple
     model = inner(model)
     differentiable(model)
     theta = {name: p.detach().requires_grad_() for name, p in model.named_parameters() if p.requires_grad}
-    with eval_mode(model):
+    with eval_mode(model, derivatives=True):
         z = as_function(model)(theta, normal(x))  # (N, outputs)
     factors = torch.rand(z.shape, generator=torch.Generator().manual_seed(0)).to(z) + 0.5  # so that nothing cancels in the sum
     ours = torch.zeros_like(factors)
@@ -179,11 +179,25 @@ def same_buffers(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def eval_mode(model: nn.Module) -> Iterator[None]:
-    """``model`` in eval mode (no dropout, fixed batch statistics) inside the block; every module's own mode afterwards."""
-    with own_modes(model):
+def eval_mode(model: nn.Module, derivatives: bool = False) -> Iterator[None]:
+    """``model`` in eval mode (no dropout, fixed batch statistics) inside the block; every module's own mode afterwards.
+
+    For ``derivatives``, recurrent layers run without cuDNN, which has none for them in eval mode.
+    """
+    recurrent = derivatives and any(isinstance(module, nn.RNNBase) for module in model.modules())
+    with own_modes(model), _without_cudnn() if recurrent else nullcontext():
         model.eval()
         yield
+
+
+@contextmanager
+def _without_cudnn() -> Iterator[None]:
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
 
 
 def averaging(model: nn.Module) -> list[tuple[str, nn.Module]]:

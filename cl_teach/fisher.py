@@ -94,7 +94,7 @@ def plain_fisher(model: nn.Module, x: Tensor, y: Tensor, choice: str = "exact", 
 
     The same as :func:`diagonal_fisher` on ``Split(x, y)``, without its checks, some hundred times slower.
     """
-    with eval_mode(model):  # no dropout
+    with eval_mode(model, derivatives=True):  # no dropout
         p = model(x).detach().softmax(1)  # (N, C)
         uniform = torch.rand(len(x), generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(x.device)
         return plain_squares(model, x, *label_weights(p, choice, y, uniform))

@@ -95,7 +95,13 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
     """The columns of ``logits`` (N, outputs) that belong to ``classes``, ascending; all of them for None."""
     if classes is None or len(classes) == logits.shape[1]:
         return logits
-    return logits[:, list(classes)]
+    return torch.cat([logits[:, run] for run in runs(classes)], 1)
+
+
+def runs(classes: Sequence[int]) -> list[slice]:
+    """``classes`` as slices of consecutive ones: nothing is sent to a device, which a list of columns would be."""
+    gaps = [i for i in range(1, len(classes)) if classes[i] != classes[i - 1] + 1]
+    return [slice(classes[a], classes[b - 1] + 1) for a, b in pairwise([0, *gaps, len(classes)])]
 
 
 @contextmanager

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_fisher import EDGES
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import cl_teach as cl
+from cl_teach import _prepare
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 CLASSES = 3
@@ -57,7 +59,11 @@ def plane(device: str) -> cl.landscapes.Plane:
 
 def direction(network: nn.Module) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(5)
-    return {n: torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p) for n, p in network.named_parameters()}
+    return {
+        n: torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p)
+        for n, p in network.named_parameters()
+        if p.requires_grad
+    }
 
 
 def replayed(device: str) -> cl.Task:
@@ -156,6 +162,33 @@ def test_a_device_gives_what_the_cpu_gives(name: str, device: str) -> None:
         )
 
 
+def of_ones_own(name: str, device: str) -> list[Any]:
+    """What Fishers, a penalty and training make of one of the networks that people bring."""
+    build, shape = EDGES[name]
+    torch.manual_seed(0)
+    network = build().double().to(device)
+    x = torch.randn(6, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    part = cl.Split(x, torch.arange(6) % CLASSES).to(device)
+    found = [cl.diagonal_fisher(network, part, labels) for labels in LABELS]
+    found += [cl.output_sensitivity(network, part), cl.fisher_vector_product(network, part, direction(network))]
+    found += [cl.evaluate(network, part), cl.landscapes.interpolate(network, network, network, part, n=2)]
+    for step in ("proximal", "gradient"):
+        learner, penalty = copy.deepcopy(network), cl.EWC()
+        penalty.consolidate(learner, part)
+        cl.train(learner, part, penalty=penalty, strength=1.0, step=step, batch_size=3, lr=0.01)
+        found.append(weights(learner))
+    return found
+
+
+@pytest.mark.parametrize("device", DEVICES[1:])
+@pytest.mark.parametrize("name", [name for name in EDGES if name != "dropout"])  # a device draws its own random numbers there
+def test_a_network_of_ones_own_gives_on_a_device_what_it_gives_on_the_cpu(name: str, device: str) -> None:
+    wanted, found = numbers(of_ones_own(name, "cpu")), numbers(of_ones_own(name, device))
+    assert wanted and len(wanted) == len(found)
+    for (_, w), (_, f) in zip(wanted, found, strict=True):
+        torch.testing.assert_close(f, w, rtol=1e-6, atol=1e-9 * max(1.0, float(w.abs().max())))
+
+
 # round trips: where a device hands a number to Python, it and Python wait for one another
 
 
@@ -180,6 +213,8 @@ class Trips(TorchDispatchMode):
         if name == "_local_scalar_dense":
             kind = args[0].dtype
             return kind is torch.bool or (0.0 if kind.is_floating_point else 0)  # stands for a value that is all right
+        if name == "_unique2":  # as if all were different
+            return args[0], args[0].new_empty(0), args[0].new_empty(0)
         return func(*args, **options)
 
     def tolist(self, t: Tensor) -> Any:
@@ -192,21 +227,27 @@ NOWHERE = "lazy"  # a device of torch's without a driver: what is on it must not
 
 
 def trips(
-    monkeypatch: pytest.MonkeyPatch, penalty: str, step: str, *, epochs: int, batch_size: int, loader: bool
+    monkeypatch: pytest.MonkeyPatch, penalty: str, step: str, *, epochs: int, batch_size: int, what: str = "all classes"
 ) -> tuple[int, int]:
     """How often training on 12 samples waits for the device, and how often it sends something there."""
     with FakeTensorMode(), Trips(NOWHERE) as seen, monkeypatch.context() as patch:
         patch.setattr(FakeTensor, "tolist", lambda t: seen.tolist(t))
-        network = nn.Sequential(nn.Linear(4, 6, device=NOWHERE), nn.Tanh(), nn.Linear(6, CLASSES, device=NOWHERE))
+        if what == "some classes":  # labels without values are of none
+            patch.setattr(_prepare, "_within", lambda y, classes, n_outputs: y)
+        network = nn.Sequential(nn.Linear(4, 6, device=NOWHERE), nn.Tanh(), nn.Linear(6, 5, device=NOWHERE))
         held = None if penalty == "none" else PENALTIES[penalty]()
         if held is not None:  # as if a task had been consolidated
             held.precision = {name: torch.ones_like(p) for name, p in network.named_parameters()}
             held.anchor, held.n_tasks = {name: p.detach().clone() for name, p in network.named_parameters()}, 1
-        x, y = torch.randn(12, 4), torch.arange(12) % CLASSES
-        batches = [*zip(x.split(batch_size), y.split(batch_size), strict=True)]
+        part = cl.Split(torch.randn(12, 4), torch.arange(12) % 5)
+        data: dict[str, Any] = {
+            "all classes": part,
+            "some classes": cl.Task("some", part, part, classes=(0, 1, 3)),
+            "a loader": [*zip(part.x.split(batch_size), part.y.split(batch_size), strict=True)],
+        }
         options: dict[str, Any] = {"step": step, "epochs": epochs, "batch_size": batch_size, "every": 10**6}
         seen.read = seen.sent = 0
-        cl.train(network, batches if loader else cl.Split(x, y), penalty=held, strength=1.0, **options)
+        cl.train(network, data[what], penalty=held, strength=1.0, **options)
         return seen.read, seen.sent
 
 
@@ -214,11 +255,12 @@ def trips(
 @pytest.mark.parametrize("penalty", ["none", "EWC", "SI"])  # the others take EWC's steps
 def test_no_step_of_training_waits_for_the_device(penalty: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read is read before the first step and after the last. An epoch sends its order, a loader its batches."""
-    one = trips(monkeypatch, penalty, step, epochs=1, batch_size=4, loader=False)
-    four = trips(monkeypatch, penalty, step, epochs=4, batch_size=2, loader=False)
-    assert one[0] == four[0] > 0 and four[1] - one[1] == 3
-    three = trips(monkeypatch, penalty, step, epochs=1, batch_size=4, loader=True)  # batches
-    six = trips(monkeypatch, penalty, step, epochs=1, batch_size=2, loader=True)
+    for what in ("all classes", "some classes"):
+        one = trips(monkeypatch, penalty, step, epochs=1, batch_size=4, what=what)
+        four = trips(monkeypatch, penalty, step, epochs=4, batch_size=2, what=what)
+        assert one[0] == four[0] > 0 and four[1] - one[1] == 3
+    three = trips(monkeypatch, penalty, step, epochs=1, batch_size=4, what="a loader")  # batches
+    six = trips(monkeypatch, penalty, step, epochs=1, batch_size=2, what="a loader")
     assert three[0] == six[0] > 0 and six[1] - three[1] == 2 * 3
 
 
@@ -226,18 +268,20 @@ def test_no_step_of_training_waits_for_the_device(penalty: str, step: str, monke
 def test_no_step_of_training_waits_for_cuda() -> None:
     """As CUDA itself tells: what is more in three epochs than in one is the order of each, not the six steps."""
 
-    def waits(epochs: int) -> int:
+    def waits(epochs: int, classes: tuple[int, ...]) -> int:
         network, penalty = model("cuda"), consolidated("cuda")
+        part = cl.Split(data("cuda").x, torch.tensor(classes)[torch.arange(12) % len(classes)])
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                cl.train(network, data("cuda"), penalty=penalty, epochs=epochs, batch_size=2, every=10**6)
+                cl.train(network, cl.Task("A", part, part, classes), penalty=penalty, epochs=epochs, batch_size=2, every=10**6)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         return sum("synchroniz" in str(warning.message) for warning in told)
 
-    assert 0 < waits(1) <= waits(3) <= waits(1) + 2
+    for classes in ((0, 1, 2), (0, 2)):
+        assert 0 < waits(1, classes) <= waits(3, classes) <= waits(1, classes) + 2
 
 
 def test_what_is_on_another_device_is_an_error_there() -> None:

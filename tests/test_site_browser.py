@@ -227,21 +227,36 @@ def test_every_key_shows_the_pixels_of_the_notebook(browser, small):  # noqa: F8
 
 def test_play_goes_to_the_end_and_stops(browser, small):  # noqa: F811
     with Opened(browser, small / "01_tiny.html") as opened:
+        clock = opened.page.clock  # the page's own, which we move on
+        clock.install(time=0)
+        clock.pause_at(1_000)
         explorer = Moving(opened.page, opened.page.locator("figure.explorer"))
         button, caption = explorer.figure.locator("button.play"), explorer.figure.locator("figcaption")
+
+        def playing() -> bool:
+            said = button.get_attribute("aria-label"), caption.get_attribute("aria-live")
+            assert said in (("Pause λ", "off"), ("Play λ", "polite"))
+            explorer.is_right()
+            return said[0] == "Pause λ"
+
         explorer.go(0, 2)
+        assert not playing()
         button.press("Enter")  # from the end it starts anew
-        assert explorer.places()[0] < 2 and caption.get_attribute("aria-live") == "off"
-        assert button.get_attribute("aria-label") == "Pause λ"
-        explorer.figure.locator("button[aria-label='Play λ']").wait_for(timeout=5_000)
-        assert explorer.places() == [2, 0] and caption.get_attribute("aria-live") == "polite"
-        explorer.is_right()
+        for at in range(2):
+            assert explorer.places() == [at, 0] and playing()
+            clock.run_for(250)
+        assert explorer.places() == [2, 0] and not playing()
+        clock.run_for(2_000)
+        assert explorer.places() == [2, 0] and not playing()
         button.click()
+        clock.run_for(250)
+        assert explorer.places() == [1, 0] and playing()
         button.click()  # pause
-        assert button.get_attribute("aria-label") == "Play λ"
-        stopped = explorer.places()
-        opened.page.wait_for_timeout(700)
-        assert explorer.places() == stopped and stopped[0] < 2
+        clock.run_for(2_000)
+        assert explorer.places() == [1, 0] and not playing()
+        button.click()  # and on from there
+        clock.run_for(250)
+        assert explorer.places() == [2, 0] and not playing()
 
 
 def test_a_prediction_locks_when_it_is_made(browser, small):  # noqa: F811

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from ..models import head
+from ..models import head, runs
 from .pointwise import POINTWISE, through
 from .products import Product, product
 
@@ -80,7 +80,10 @@ def loss_and_gradient(logits: Tensor, y: Tensor, classes: Sequence[int] | None, 
     g = _aten.nll_loss_backward(torch.full_like(loss, 1 / (of or 1)), log_p, y, None, reduction, _NO_LABEL, n)
     g = _aten._log_softmax_backward_data(g, log_p, 1, log_p.dtype)
     if classes is not None and g.shape != logits.shape:  # the other outputs have none
-        g = torch.zeros_like(logits).index_copy_(1, torch.tensor(classes, device=g.device), g)
+        of_all, places = torch.zeros_like(logits), runs(classes)
+        for run, part in zip(places, g.split([run.stop - run.start for run in places], 1), strict=True):
+            of_all[:, run] = part
+        return loss, of_all
     return loss, g
 
 

@@ -86,7 +86,7 @@ def visit_chunks(
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None:
             raise ValueError(f"model has a batch norm without running statistics ({name}): {_INFLUENCE}")
     total, count, work = _samples(data, n), 0, None
-    with eval_mode(model), same_buffers(model), bar(total, "Fisher information", "sample", True) as shown:
+    with eval_mode(model, derivatives=True), same_buffers(model), bar(total, "Fisher information", "sample", True) as shown:
         for ready in prepared_batches(model, data, n, classes):
             if work is None:
                 first = normal(ready.take(two_of(torch.arange(len(ready), device=ready.x.device)))[0])

@@ -110,8 +110,7 @@ def _slope(model: nn.Module, at: Named, direction: Named, data: Prepared) -> flo
     """direction^T g, with g the gradient of the mean loss at the weights ``at``, in eval mode."""
     total, steps = 0.0, as_in(model, direction)
     parameters = dict(model.named_parameters())
-    rnns = torch.backends.cudnn.flags(enabled=False)  # whose recurrent layers have no gradient in eval mode
-    with holding(model, as_in(model, at)), eval_mode(model), rnns:
+    with holding(model, as_in(model, at)), eval_mode(model, derivatives=True):
         for x, y in data.batches(1_000):
             loss = cross_entropy(head(model(x), data.classes), y, reduction="sum")
             g = torch.autograd.grad(loss, [parameters[name] for name in steps], materialize_grads=True)

@@ -86,11 +86,11 @@ class Protocol:
             return torch.optim.Adam(model.parameters(), self.lr, fused=quick)
         return torch.optim.SGD(model.parameters(), self.lr, self.momentum, fused=quick)
 
-    def batches(self, n: int, seed: int) -> Iterator[Tensor]:
-        """For each step on a task of ``n`` samples, which of them it sees."""
+    def batches(self, n: int, seed: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
+        """For each step on a task of ``n`` samples, which of them it sees; a pass is sent to the device as one."""
         a_pass = max(1, n // self.batch_size if self.drop_last else math.ceil(n / self.batch_size))
         generator = torch.Generator().manual_seed(seed)
-        passes = (torch.randperm(n, generator=generator).split(self.batch_size)[:a_pass] for _ in count())
+        passes = (torch.randperm(n, generator=generator).to(device).split(self.batch_size)[:a_pass] for _ in count())
         return islice(chain.from_iterable(passes), self.epochs * a_pass if self.steps is None else self.steps)
 
 
@@ -148,9 +148,9 @@ class Learner:
         step, number = self._step(data.classes), 1_000 * self.seed + self.n_tasks
         with random_state(number) if self.protocol.dropout else nullcontext():
             self.model.train()
-            for chosen in self.protocol.batches(len(data), seed=number):
+            for chosen in self.protocol.batches(len(data), number, data.y.device):
                 self.optimizer.zero_grad(set_to_none=self.protocol.own_heads is None)  # zero, not none: Adam moves on
-                step(*data.take(chosen.to(data.y.device)))
+                step(*data.take(chosen))
                 if self.penalty is not None:
                     self.penalty.observe(self.model)
                     if self.protocol.form == "before":
