@@ -15,14 +15,14 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 import cl_teach as cl
 from cl_teach.reproduce import TABLES
-from cl_teach.reproduce.protocol import run_all
+from cl_teach.reproduce.protocol import Protocol, run_all
 
 Work = Callable[[str], Tensor]  # device -> one vector of what came out
 
@@ -43,14 +43,13 @@ def fisher(name: str, n: int) -> Work:
 def epoch(name: str, n: int) -> Work:
     """One epoch under EWC, after a task that was consolidated before the clock."""
     a, b = cl.rotated_mnist(angles=(0, 90), n_train=n, n_test=100)
-    model, penalty = network(name, "cpu"), cl.EWC(labels="true", n=1_000)
+    model, penalty = network(name, "cpu"), cl.EWC(labels="true", n=100)
     cl.train(model, a, epochs=1, progress=False)
     penalty.consolidate(model, a)
 
     def work(device: str) -> Tensor:
         learner = copy.deepcopy(model).to(device)
-        held, task = copy.deepcopy(penalty), b.to(device)
-        cl.train(learner, task, penalty=held, strength=10.0, epochs=1, every=1_000_000, progress=False)
+        cl.train(learner, b, penalty=copy.deepcopy(penalty), strength=10.0, epochs=1, every=1_000_000, progress=False)
         return vector(dict(learner.named_parameters()))
 
     return work
@@ -80,18 +79,24 @@ def grid(name: str, points: int) -> Work:
     return work
 
 
+@dataclass(frozen=True)
+class Placed(Protocol):
+    """A protocol whose network is where we want it; the command takes CUDA where there is one."""
+
+    device: str = "cpu"
+
+    def network(self, seed: int) -> nn.Module:
+        return super().network(seed).to(self.device)
+
+
 def run_of_a_table(steps: int) -> Work:
     """One strength of van de Ven's table: five tasks, Adam, a Fisher of 500 samples after each."""
     table = TABLES["van_de_ven_2025"]
     protocol, tasks = replace(table.protocols["task"], steps=steps), table.tasks("task", 1, None)
 
     def work(device: str) -> Tensor:
-        asked = cl.models.device
-        cl.models.device = lambda wish=None: torch.device(device)  # the command takes CUDA where there is one
-        try:
-            ((_, found),) = run_all(protocol, tasks, lambda: table.penalty("task", "EXACT (n=500)", 1), [1e6], 1)
-        finally:
-            cl.models.device = asked
+        there = Placed(**vars(protocol), device=device)
+        ((_, found),) = run_all(there, tasks, lambda: table.penalty("task", "EXACT (n=500)", 1), [1e6], 1)
         return torch.tensor([accuracy for after in found for accuracy in after])
 
     return work
