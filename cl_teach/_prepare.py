@@ -51,7 +51,8 @@ class Prepared:
 
     def take(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """(x, y) of the samples ``indices``, as the model takes them."""
-        return self._fit(self.x.index_select(0, indices)), self.y.index_select(0, indices)
+        x = self.x.index_select(0, indices.to(self.x.device))  # which may not be where the model is
+        return self._fit(x), self.y.index_select(0, indices.to(self.y.device))
 
     def shuffled(self, size: int, epochs: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         """``epochs`` times all samples in batches of ``size``, each time in another order, the same on every device."""
