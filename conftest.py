@@ -14,6 +14,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from cl_teach import _checks
+
 torch.set_num_threads(1)
 settings.register_profile("cl_teach", deadline=None, derandomize=True, database=None)
 settings.load_profile("cl_teach")
@@ -31,6 +33,7 @@ def usual_type() -> Iterator[None]:
     """What lessons set for themselves does not reach the next test."""
     yield
     torch.set_default_dtype(torch.float32)
+    _checks.of_the_lesson = None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

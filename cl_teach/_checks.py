@@ -406,13 +406,17 @@ def importance(found: object, parameters: Mapping[str, Tensor]) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
+of_the_lesson: torch.device | None = None  # once cl_teach.setup has been called
+
+
 def device(name: str | torch.device | None = None) -> torch.device:
     """The one device rule: the device asked for if this machine has it; without a wish, CUDA where there is one, else the CPU.
 
+    In a lesson, which begins with :func:`cl_teach.setup`, it is the CPU.
     Raises ValueError if the device is not there, TypeError if it is none.
     """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return of_the_lesson or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if isinstance(name, bool) or not isinstance(name, (str, int, torch.device)):
         raise TypeError(f"device must be None or a text such as 'cpu' or 'cuda:0', got {shown(name)}")
     try:

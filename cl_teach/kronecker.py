@@ -218,9 +218,10 @@ def _solved(layer: _Layer, scale: Tensor, solve: Callable[[Tensor], Tensor]) -> 
 
 
 def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and -vectors; in float64, as LAPACK's float32 fails where pixels are always dark."""
+    """Eigenvalues and -vectors; in float64, as LAPACK's float32 fails where pixels are always dark. Rounding errors are 0."""
     values, vectors = torch.linalg.eigh(matrix.cpu().double())
-    return values.clamp_min(0.0).to(matrix), vectors.to(matrix)
+    precision = len(matrix) * torch.finfo(values.dtype).eps + torch.finfo(matrix.dtype).eps  # eigh's, and the matrix's own
+    return torch.where(values > precision * values[-1], values, 0.0).to(matrix), vectors.to(matrix)
 
 
 def _largest(matrix: Tensor) -> float:

@@ -50,6 +50,9 @@ class Far(Tensor):
     def tolist(self) -> Any:
         return self.to("cpu").tolist()
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if self.dim() == 0 else self, spec)
+
     def __repr__(self) -> str:
         return f"Far({self.near!r})"
 
@@ -63,10 +66,12 @@ class Elsewhere(TorchDispatchMode):
 
     def __enter__(self) -> Any:
         torch._C._set_only_lift_cpu_tensors(True)  # numbers of Python become a tensor of the CPU first, which is sent there
+        torch.__future__.set_overwrite_module_params_on_conversion(True)  # a Far keeps its type
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         torch._C._set_only_lift_cpu_tensors(False)
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
         super().__exit__(*error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

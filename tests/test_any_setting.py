@@ -204,10 +204,14 @@ def test_a_wrapped_network_gives_what_the_one_inside_gives(kind: str) -> None:
         else:
             model = nn.parallel.DistributedDataParallel(model)
         for view, call in VIEWS.items():
-            assert_same(call(model, data()), wanted[view])
+            found = call(model, data())
+            there = kind == "DataParallel" and torch.cuda.is_available()  # it went to CUDA
+            found = {n: t.cpu() for n, t in found.items()} if isinstance(found, dict) else found.cpu()
+            assert_same(found, wanted[view], rtol=1e-5 * there)
         assert not seen  # nothing was compiled anew for the shapes of a Fisher
         model(data().x)
-        assert seen or "ompile" not in kind
+        older = torch.__version__ < "2.12" and kind == "a part compiled"  # which did not compile a single layer
+        assert seen or "ompile" not in kind or older
 
 
 # --- what takes long

@@ -46,19 +46,8 @@ class Place:
 
     def nbval(self, name: str) -> None:
         """Run a notebook of the folder and compare its outputs."""
-        command = [
-            str(self.python),
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "--nbval",
-            "--nbval-current-env",
-            "-q",
-            "-W",
-            "ignore",
-        ]
-        command += [f"--nbval-sanitize-with={refresh.ROOT / 'tests/nbval_sanitize.cfg'}", name]
+        command = [str(self.python), "-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
+        command += ["-q", "-W", "ignore", name]
         done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False)
         cells = json.loads((self.folder / name).read_text(encoding="utf-8"))["cells"]
         n = sum(cell["cell_type"] == "code" for cell in cells)

@@ -15,6 +15,8 @@ from test_fisher import EDGES
 from torch import Tensor, nn
 
 import cl_teach as cl
+from cl_teach import _checks
+from cl_teach.reproduce.protocol import Learner, Protocol
 
 DEVICES = [NAME, *(["cuda"] if torch.cuda.is_available() else [])]
 CLASSES = 3
@@ -200,6 +202,32 @@ def test_a_network_of_ones_own_gives_on_a_device_what_it_gives_on_the_cpu(name: 
     compared(lambda place: of_ones_own(name, place), device, 1e-9)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dropout", [None, (0.2, 0.5)])
+def test_a_run_of_a_table_is_the_same(
+    dropout: tuple[float, float] | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the same, and the same again, dropout included, though a device draws numbers of its own for that."""
+    protocol = Protocol(4, (6,), 6, batch_size=4, steps=6, lr=0.01, double=True, dropout=dropout)
+    part = [cl.Split(data("cpu", seed).x, torch.arange(12) % 2 + first) for seed, first in ((1, 0), (2, 2))]
+    tasks = [cl.Task(f"{i}", split, split, (2 * i, 2 * i + 1)) for i, split in enumerate(part)]
+
+    def run(place: str) -> list[Any]:
+        monkeypatch.setattr(_checks, "of_the_lesson", torch.device(place))
+        learner = Learner(protocol, cl.EWC(), 10.0, seed=1, quick=device != NAME)
+        for task in tasks:
+            learner.learn(task)
+            learner.remember(task)
+        return [weights(learner.model), learner.tested(tasks)]
+
+    if dropout is None:
+        compared(run, device, 1e-6)
+    with Elsewhere() if device == NAME else nullcontext():
+        one, two = numbers(run(device)), numbers(run(device))
+        assert {where for where, _ in one} == {device, ""}
+        assert all(torch.equal(a, b) for (_, a), (_, b) in zip(one, two, strict=True))
+
+
 # round trips: where a device hands a number to Python, it and Python wait for one another
 
 
@@ -264,7 +292,7 @@ def test_what_is_on_another_device_is_an_error_there() -> None:
         there.waits.clear()
         found = network(x.to(NAME)).sum(0)
         assert there.waits["sent"] == 1 and not there.waits["read"]
-        assert float(found[0]) == found.tolist()[0] == found.cpu()[0]
+        assert found[0].item() == found.tolist()[0] == found.cpu()[0]
         assert there.waits["read"] == 3
         found[[0, 1]].add_(torch.tensor(1.0, device=NAME))  # indices, and a number
         assert there.waits["sent"] == 3

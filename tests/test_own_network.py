@@ -296,6 +296,7 @@ def test_a_wrapped_network_is_the_network_inside(
     a, b = blobs(), blobs(shift=1.0)
     inside, plain = make(), make()
     wrapped, ours, theirs = wrap(inside), penalty(), penalty()
+    plain.to(next(inside.parameters()).device)  # DataParallel goes to CUDA where there is one
     histories = []
     for model, held in ((wrapped, ours), (plain, theirs)):
         cl.train(model, a, penalty=held, epochs=3)

@@ -25,14 +25,16 @@ def setup() -> None:
     """Make a lesson give the same digits on every machine, and say where it runs.
 
     float64 is the default type, because float32 sums differ between processors in the last bits and training amplifies them;
-    one thread, because the lessons' networks are too small to share out. In a notebook a name that no cell has made is told
-    with what to do. Where cl_teach came without pip, or with ``--no-deps`` (a self-contained notebook, Colab), nothing else has
-    looked whether what it needs is there.
+    one thread, because the lessons' networks are too small to share out; and models lie on the CPU where no device is asked
+    for, because networks this small are no faster on a GPU, and what learners write meets no tensors of another device.
+    In a notebook a name that no cell has made is told with what to do. Where cl_teach came without pip, or with ``--no-deps``
+    (a self-contained notebook, Colab), nothing else has looked whether what it needs is there.
 
     Raises:
         RuntimeError: a package that the lessons need is not there. One that is too old is only named.
     """
     _look_for_packages()
+    _checks.of_the_lesson = torch.device("cpu")
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

@@ -146,7 +146,7 @@ class Learner:
             self.optimizer = self.protocol.stepper(self.model, self.quick)
         data = prepare(self.model, task, "train")
         step, number = self._step(data.classes), 1_000 * self.seed + self.n_tasks
-        with random_state(number) if self.protocol.dropout else nullcontext():
+        with random_state(number, data.y.device) if self.protocol.dropout else nullcontext():
             self.model.train()
             for chosen in self.protocol.batches(len(data), number, data.y.device):
                 self.optimizer.zero_grad(set_to_none=self.protocol.own_heads is None)  # zero, not none: Adam moves on

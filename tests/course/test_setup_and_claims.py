@@ -107,10 +107,14 @@ def test_claims_that_cannot_fail_are_refused():
         cl.claim("nothing", [], at_least=0.0)
 
 
-def test_setup_says_where_it_runs(capsys):
+def test_setup_says_where_it_runs(capsys, monkeypatch):
+    """On the CPU, whatever else there is, so that what learners write themselves meets no other device."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert cl.device() == torch.device("cuda")
     cl.setup()
     assert torch.get_default_dtype() == torch.float64
-    assert capsys.readouterr().out.startswith("cl_teach is ready, running on c")
+    assert capsys.readouterr().out == "cl_teach is ready, running on cpu\n"
+    assert cl.device() == next(cl.mlp().parameters()).device == torch.device("cpu")
 
 
 def test_setup_looks_for_what_the_lessons_need(capsys, monkeypatch):
