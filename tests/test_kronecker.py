@@ -314,3 +314,14 @@ def test_a_huge_strength_leads_to_the_nearest_minimum_and_does_not_act_on_roundi
     way = torch.linalg.pinv(torch.stack([f for f, _ in held]).sum(0), rtol=1e-12, hermitian=True) @ pull
     penalty.proximal_step(model, 1e300)
     assert (parameters_to_vector(model.parameters()) - theta).norm() <= 1.01 * way.norm()
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("seed", range(3))
+def test_eigenvalues_that_may_be_rounding_are_zero_at_any_scale(scale: float, seed: int) -> None:
+    turn = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)).Q
+    values = scale * torch.tensor([0.0, 0.0, 1e-7, 0.1, 1.0, 10.0], dtype=torch.float64)
+    found, vectors = kronecker._eigen(turn @ values.diag() @ turn.T)
+    assert not found[:2].any()
+    torch.testing.assert_close(found[2:], values[2:], rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(vectors @ found.diag() @ vectors.T / scale, turn @ values.diag() @ turn.T / scale)

@@ -10,8 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import Tied, batch_normed, state, task, tiny, twice
+from test_fisher import EDGES
 from torch import Tensor, nn
 
+import cl_teach as cl
 from cl_teach._weights import (
     as_function,
     as_in,
@@ -22,9 +24,11 @@ from cl_teach._weights import (
     own_modes,
     plain_autograd,
     same_buffers,
+    serving,
     shaped,
     wide,
 )
+from cl_teach.fisher import plain_fisher
 
 SHAPES = st.lists(st.lists(st.integers(1, 4), max_size=3).map(tuple), min_size=1, max_size=5)
 
@@ -223,3 +227,28 @@ def test_threads_take_turns_where_derivatives_are_taken() -> None:
     for thread in threads:
         thread.join()
     assert seen == [False] * 40 and torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("recurrent", [True, False])
+def test_recurrent_layers_run_without_cudnn_where_derivatives_are_taken_in_eval_mode(recurrent: bool) -> None:
+    """It has none for them there; for all others it stays on."""
+    build, shape = EDGES["lstm"] if recurrent else EDGES["article's CNN"]
+    network, seen = build().double(), set[tuple[bool, bool]]()
+    x = torch.randn(6, *shape, dtype=torch.float64)
+    part = cl.Split(x, torch.arange(6) % 2)
+    network.register_forward_hook(lambda *call: seen.add((torch.backends.cudnn.enabled, torch.is_grad_enabled())))
+    calls: list[Callable[[], object]] = [
+        lambda: cl.diagonal_fisher(network, part),
+        lambda: plain_fisher(network, x, part.y),
+        lambda: serving(network, x, (0, 1)),
+        lambda: cl.landscapes.interpolate(network, network, network, part, n=2),
+    ]
+    for call in calls:
+        seen.clear()
+        call()
+        assert {enabled for enabled, derived in seen if derived} == {not recurrent}
+        assert torch.backends.cudnn.enabled
+    for call in (lambda: cl.evaluate(network, part), lambda: cl.train(network, part, epochs=1)):
+        seen.clear()
+        call()
+        assert {enabled for enabled, _ in seen} == {True}
