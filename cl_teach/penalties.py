@@ -198,8 +198,8 @@ class Penalty:
                 self.anchor[name] = with_rows_of(parameters[name].detach(), m)
         names = [name for name in self.anchor if parameters[name].requires_grad]
         theta: list[Tensor] = [parameters[name] for name in names]
-        if any(self.anchor[n].device != p.device or self.anchor[n].dtype != p.dtype for n, p in zip(names, theta, strict=True)):
-            for kept in (self.precision, self.anchor):
+        for kept in (self.precision, self.anchor):
+            if any(kept[n].device != p.device or kept[n].dtype != p.dtype for n, p in zip(names, theta, strict=True)):
                 kept.update({name: t.to(parameters[name]) for name, t in kept.items()})
         return names, theta, [self.precision[name] for name in names], [self.anchor[name] for name in names]
 

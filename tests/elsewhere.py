@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "lazy"  # one that torch knows and nobody has
-MIXING = ("copy_", "_to_copy", "index", "index_put", "index_put_")  # CUDA too takes indices from the CPU
+COPIES, INDEXING = ("copy_", "_to_copy"), ("index", "index_put", "index_put_")
 READING = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "_unique2", "is_nonzero")  # values, or shapes by values
 
 
@@ -96,14 +96,19 @@ def run(func: Any, args: Any, kwargs: Any, waits: Counter[str]) -> Any:
     name = func.overloadpacket.__name__
     tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
     there = [isinstance(t, Far) for t in tensors]
-    if name not in MIXING and any(there) and any(t.dim() for t in tensors if not isinstance(t, Far)):
+    strict = tensors
+    if name in INDEXING and there[0]:  # CUDA takes numbers of rows, not values, from the CPU
+        strict = [t for t in tensors if isinstance(t, Far) or t.dtype not in (torch.int64, torch.bool)]
+    mixed = any(there) and any(t.dim() or name in ("cat", "stack") for t in strict if not isinstance(t, Far))
+    if mixed and name not in COPIES:
         raise RuntimeError(f"Expected all tensors to be on the same device, but {name} met {[t.device.type for t in tensors]}")
     device = kwargs.get("device")
     far = any(there) if device is None else torch.device(device).type == NAME
     if name == "copy_":
         far = there[0]
-    waits["read"] += any(there) and (name in READING or not far)
-    waits["sent"] += far and not all(there) and name in MIXING
+    asks = name in READING or (name in INDEXING and any(t.dtype is torch.bool for t in tensors[1:]))
+    waits["read"] += any(there) and (asks or not far)
+    waits["sent"] += far and not all(there) and name in COPIES + INDEXING
     found = func(*tree_map(_near, args), **tree_map(_near, kwargs))
     if not far:
         return found

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import cl_teach as cl
 from cl_teach import _checks
+from cl_teach.course import versions
 from cl_teach.reproduce.protocol import Learner, Protocol
 
 DEVICES = [NAME, *(["cuda"] if torch.cuda.is_available() else [])]
@@ -151,11 +152,16 @@ def numbers(result: Any) -> list[tuple[str, Tensor]]:
     return numbers(vars(result)) if hasattr(result, "__dict__") else []
 
 
-def compared(call: Callable[[str], Any], device: str, atol: float) -> None:
-    """Whether ``call`` gives on ``device`` what it gives on the CPU."""
+COMES_BACK = ("evaluate", "suggest_strengths", "sweep", "two_weights")  # as numbers, or to the CPU
+OF_DATA = ("Replay", "Split", "Task", "joint", "permuted", "rotated", "split_classes")  # they meet no model
+
+
+def compared(call: Callable[[str], Any], device: str, atol: float, stays: bool = True) -> None:
+    """Whether ``call`` gives on ``device`` what it gives on the CPU; and that some of it ``stays`` there."""
     with Elsewhere() if device == NAME else nullcontext():
         wanted, found = numbers(call("cpu")), numbers(call(device))
         assert wanted and len(wanted) == len(found)
+        assert {place for place, _ in found} - {"", "cpu"} == ({device} if stays else set())
         for (_, w), (_, f) in zip(wanted, found, strict=True):
             size = max(1.0, float(w.nan_to_num(0).abs().max()) if w.numel() else 1.0)
             torch.testing.assert_close(f, w, rtol=1e-6, atol=atol * size, equal_nan=True)
@@ -164,15 +170,15 @@ def compared(call: Callable[[str], Any], device: str, atol: float) -> None:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", CALLS)
 def test_a_device_gives_what_the_cpu_gives(name: str, device: str) -> None:
-    compared(CALLS[name], device, 1e-6)
+    compared(CALLS[name], device, 1e-6, name not in COMES_BACK)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in OF_DATA])
 def test_data_go_where_the_model_is(name: str, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same, with all data on the CPU, as people have them."""
     monkeypatch.setattr(cl.Split, "to", lambda split, *args: split)
-    compared(CALLS[name], device, 1e-6)
+    compared(CALLS[name], device, 1e-6, name not in COMES_BACK)
 
 
 def of_ones_own(name: str, device: str, forward: bool) -> list[Any]:
@@ -237,9 +243,6 @@ def trips(penalty: str, step: str, what: str, *, epochs: int, batch_size: int) -
     with Elsewhere() as there:
         network = cl.mlp((6,), n_inputs=4, n_classes=5, device="cpu").to(NAME)
         held = None if penalty == "none" else PENALTIES[penalty]()
-        if held is not None:  # as if a task had been consolidated
-            held.precision = {name: torch.ones_like(p) for name, p in network.named_parameters()}
-            held.anchor, held.n_tasks = {name: p.detach().clone() for name, p in network.named_parameters()}, 1
         classes = (0, 1, 3) if what == "some classes" else tuple(range(5))
         part = cl.Split(torch.randn(12, 4), torch.tensor(classes)[torch.arange(12) % len(classes)])
         data: Any = cl.Task("A", part, part, classes)
@@ -247,6 +250,9 @@ def trips(penalty: str, step: str, what: str, *, epochs: int, batch_size: int) -
             data = [*zip(part.x.split(batch_size), part.y.split(batch_size), strict=True)]
         if what == "by autograd":
             network[0].register_forward_hook(lambda layer, args, output: None)
+        if held is not None:
+            cl.train(network, part if what == "a loader" else data, penalty=held, epochs=1)
+            held.consolidate(network, part if what == "a loader" else data)
         there.waits.clear()
         options: dict[str, Any] = {"step": step, "epochs": epochs, "batch_size": batch_size, "every": 10**6}
         cl.train(network, data, penalty=held, strength=1.0, **options)
@@ -254,7 +260,7 @@ def trips(penalty: str, step: str, what: str, *, epochs: int, batch_size: int) -
 
 
 @pytest.mark.parametrize("step", ["proximal", "gradient"])
-@pytest.mark.parametrize("penalty", ["none", "EWC", "SI"])  # the others take EWC's steps
+@pytest.mark.parametrize("penalty", ["none", "EWC", "KFAC", "SI"])  # the others take EWC's steps
 @pytest.mark.parametrize("what", ["all classes", "some classes", "by autograd", "a loader"])
 def test_no_step_of_training_waits_for_the_device(penalty: str, step: str, what: str) -> None:
     """What is read is read before the first step and after the last. An epoch sends its order, a loader its batches."""
@@ -297,3 +303,28 @@ def test_what_is_on_another_device_is_an_error_there() -> None:
         assert there.waits["read"] == 3
         found[[0, 1]].add_(torch.tensor(1.0, device=NAME))  # indices, and a number
         assert there.waits["sent"] == 3
+        with pytest.raises(RuntimeError, match="same device"):
+            x[found.long().abs()]
+        with pytest.raises(RuntimeError, match="same device"):
+            found[[0, 1]] = torch.ones(2)
+        with pytest.raises(RuntimeError, match="same device"):
+            torch.stack([found[0], torch.tensor(1.0)])
+        there.waits.clear()
+        assert len(found[found == found]) == 3 and there.waits["read"] == 1  # a shape by values
+
+
+def test_penalties_follow_whatever_of_them_was_left_elsewhere() -> None:
+    with Elsewhere():
+        network, part = model(NAME), data("cpu")
+        for change in ("precision", "anchor"):
+            penalty = consolidated(NAME)
+            vars(penalty)[change] = {name: t.to("cpu") for name, t in vars(penalty)[change].items()}
+            with torch.no_grad():
+                network[1].weight.add_(1.0)
+            penalty.proximal_step(network, 1.0)
+            penalty.consolidate(network, part)
+            assert {t.device.type for t in (*penalty.precision.values(), *penalty.anchor.values())} == {NAME}
+        v1 = versions.V1(n=3)
+        v1.consolidate(network, part.to(NAME))
+        v1.consolidate(model("cpu"), part)
+        assert {t.device.type for t in v1.precision.values()} == {"cpu"}

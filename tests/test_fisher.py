@@ -381,6 +381,50 @@ def test_the_way_is_chosen_by_parameter(name: str, expected: set[str]) -> None:
     assert set(ways(build(), torch.randn(6, *shape)).values()) == expected
 
 
+RECURRENT = {
+    "rnn": (nn.RNN, {}),
+    "lstm": (nn.LSTM, {}),
+    "gru": (nn.GRU, {}),
+    "two levels, both ways": (nn.LSTM, {"num_layers": 2, "bidirectional": True}),
+    "projected": (nn.LSTM, {"proj_size": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_recurrent_layers_go_in_closed_form_to_the_end(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their state meets its weights at every step, and only there."""
+    build, options = RECURRENT[kind]
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = build(4, 3, batch_first=True, **options)
+            self.out = nn.LazyLinear(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.layer(x)[0][:, -1])
+
+    model, x, y = Network(), torch.randn(6, 5, 4), torch.arange(6) % 3
+    model(x)
+    wanted = reference(model, x, "exact", y)
+
+    def none_left(self: PerSample, names: list[str], *rest: object, **options: object) -> list[object]:
+        assert not names, "another way"
+        return []
+
+    monkeypatch.setattr(per_sample.PerSample, "gradients", none_left)
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), wanted)
+
+
+def test_a_recurrent_layer_whose_state_s_weights_are_used_elsewhere_too_does_not() -> None:
+    class Twice(Recurrent):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + (x[:, 0, :3] @ self.lstm.weight_hh_l0.T)[:, :3]
+
+    model, x, y = Twice(), torch.randn(6, 3, 4), torch.arange(6) % 3
+    assert_same(cl.diagonal_fisher(model, cl.Split(x, y)), reference(model, x, "exact", y))
+
+
 LAYER = st.sampled_from(["linear", "twice", "conv", "norm", "batch norm", "group norm", "relu", "tanh", "pool", "dropout"])
 
 

@@ -27,7 +27,7 @@ def squared_batch_mean(model: nn.Module, data: Split, batch_size: int = 128) -> 
     more the better the model fits. Only with ``batch_size=1`` is it the Fisher information with true labels.
     """
     total, data = _begun(model, data, batch_size)
-    with eval_mode(model):
+    with eval_mode(model, derivatives=True):
         for x, y in zip(data.x.split(batch_size), data.y.split(batch_size), strict=True):
             for name, g in _gradient(model, x, y).items():
                 total[name] += g.square() * len(y) / len(data)
@@ -73,7 +73,7 @@ def weighted_by_probability(model: nn.Module, data: Split) -> Named:
     """
     total, data = _begun(model, data)
     weights = _checks.trainable(model)
-    with eval_mode(model):
+    with eval_mode(model, derivatives=True):
         for x, y in zip(data.x.split(1), data.y.split(1), strict=True):
             loss = cross_entropy(model(x), y)
             probability = loss.detach().neg().exp()  # of this label: the loss is -log of it

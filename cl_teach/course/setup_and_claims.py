@@ -26,7 +26,7 @@ def setup() -> None:
 
     float64 is the default type, because float32 sums differ between processors in the last bits and training amplifies them;
     one thread, because the lessons' networks are too small to share out; and models lie on the CPU where no device is asked
-    for, because networks this small are no faster on a GPU, and what learners write meets no tensors of another device.
+    for, because networks this small gain little on a GPU, and what learners write meets no tensors of another device.
     In a notebook a name that no cell has made is told with what to do. Where cl_teach came without pip, or with ``--no-deps``
     (a self-contained notebook, Colab), nothing else has looked whether what it needs is there.
 

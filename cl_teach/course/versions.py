@@ -44,8 +44,9 @@ class V1(EWC):
         self._kept.append((images.first(min(self.n or len(images), len(images))), classes))
         generator = torch.Generator().manual_seed(self.seed)
         weights, fisher = _checks.trainable(model), _zeros(model)
-        with eval_mode(model):
+        with eval_mode(model, derivatives=True):
             for kept, outputs in self._kept:
+                kept = kept.to(images.x.device)
                 for x, y in zip(kept.x.split(1), kept.y.split(1), strict=True):
                     for name, g in _gradient(model, weights, x, y, self.labels, outputs, generator).items():
                         fisher[name] += g.square() / sum(len(images) for images, _ in self._kept)
@@ -119,7 +120,7 @@ class V3(EWC):
         which = torch.randperm(len(images), generator=generator)[: self.n]
         batches = which.split(self.batch_size if self.n is None else 1)
         weights, fisher = _checks.trainable(model), _zeros(model)
-        with eval_mode(model):
+        with eval_mode(model, derivatives=True):
             for batch in batches:
                 x, y = images.x[batch.to(images.x.device)], images.y[batch.to(images.y.device)]
                 for name, g in _gradient(model, weights, x, y, self.labels, classes, generator).items():

@@ -80,11 +80,19 @@ def loss_and_gradient(logits: Tensor, y: Tensor, classes: Sequence[int] | None, 
     g = _aten.nll_loss_backward(torch.full_like(loss, 1 / (of or 1)), log_p, y, None, reduction, _NO_LABEL, n)
     g = _aten._log_softmax_backward_data(g, log_p, 1, log_p.dtype)
     if classes is not None and g.shape != logits.shape:  # the other outputs have none
-        of_all, places = torch.zeros_like(logits), runs(classes)
-        for run, part in zip(places, g.split([run.stop - run.start for run in places], 1), strict=True):
-            of_all[:, run] = part
-        return loss, of_all
+        return loss, _spread(g, logits, classes)
     return loss, g
+
+
+def _spread(g: Tensor, logits: Tensor, classes: Sequence[int]) -> Tensor:
+    """``g`` in the columns ``classes`` of zeros like ``logits``."""
+    of_all = torch.zeros_like(logits)
+    if g.is_cpu:
+        return of_all.index_copy_(1, torch.tensor(classes), g)
+    places = runs(classes)
+    for run, part in zip(places, g.split([run.stop - run.start for run in places], 1), strict=True):
+        of_all[:, run] = part  # numbers of columns would be sent there at every step
+    return of_all
 
 
 def is_chain(model: nn.Module) -> TypeGuard[nn.Sequential]:

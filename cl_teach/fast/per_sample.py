@@ -25,7 +25,7 @@ from ..tasks import Split, Task
 from .agree import agree, judge, met_in_graph, two_of
 from .columns import Columns, Labelled
 from .layers import Call, Moment, Use, closed_uses, recorded
-from .recurrent import Unrolled, recurrent_layers, unrolled
+from .recurrent import Gates, Unrolled, recurrent_layers, unrolled
 from .sums import STORED, closed_sums, quiet, stored_per_sample
 
 ColumnsOf = Callable[[Tensor, Tensor, Tensor], Columns]  # logits (N, C), labels (N,), one uniform number a sample (N,)
@@ -122,6 +122,11 @@ def _numbers(logits: Tensor) -> Tensor:
             "are there values in x that it cannot take, or weights that have grown too large?"
         )
     return logits
+
+
+def _steps(call: Call) -> int:
+    """How often a call met its weights: that of a recurrent layer's state stands for all steps."""
+    return call.output.shape[1] if isinstance(call.layer, Gates) and call.layer.kind != "ih" else 1
 
 
 class PerSample:
@@ -228,8 +233,9 @@ class PerSample:
         columns = columns_of(head(output, self.classes))
         # The judge has seen two samples. Another may take a way on which a weight is used outside the call of its layer too.
         met = met_in_graph(output, {name: self._leaves[name] for name in uses})
-        for name in [name for name, times in met.items() if times > sum(c.layer is u.layer for u in uses[name] for c in calls)]:
-            del self.way[name], uses[name]
+        for name, times in met.items():
+            if times > sum(_steps(call) for use in uses[name] for call in calls if call.layer is use.layer):
+                del self.way[name], uses[name]
         return closed_sums(uses, calls, output, self.classes, columns, moment), columns
 
     def _recurrent(self) -> list[Unrolled]:
