@@ -80,11 +80,11 @@ def loss_and_gradient(logits: Tensor, y: Tensor, classes: Sequence[int] | None, 
     g = _aten.nll_loss_backward(torch.full_like(loss, 1 / (of or 1)), log_p, y, None, reduction, _NO_LABEL, n)
     g = _aten._log_softmax_backward_data(g, log_p, 1, log_p.dtype)
     if classes is not None and g.shape != logits.shape:  # the other outputs have none
-        return loss, _spread(g, logits, classes)
+        return loss, spread(g, logits, classes)
     return loss, g
 
 
-def _spread(g: Tensor, logits: Tensor, classes: Sequence[int]) -> Tensor:
+def spread(g: Tensor, logits: Tensor, classes: Sequence[int]) -> Tensor:
     """``g`` in the columns ``classes`` of zeros like ``logits``."""
     of_all = torch.zeros_like(logits)
     if g.is_cpu:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .._weights import Named, wide
+from .chain import spread
 from .columns import Columns
 from .layers import Call, Moment, Use
 from .recurrent import Gates
@@ -110,16 +111,7 @@ def _source(
         if calls[i].given is output and type(layer) is nn.Linear:
             weight = layer.weight.detach() if classes is None else layer.weight.detach()[list(classes)]
             return calls[i].source, columns.through(weight), i
-    return output, (_spread(column, classes, output) for column in columns), None
-
-
-def _spread(column: Tensor, classes: Sequence[int] | None, output: Tensor) -> Tensor:
-    """A column over ``classes`` as one over all outputs."""
-    if classes is None:
-        return column
-    whole = torch.zeros_like(output)
-    whole[:, list(classes)] = column
-    return whole
+    return output, (column if classes is None else spread(column, output, classes) for column in columns), None
 
 
 def _sent_back(
